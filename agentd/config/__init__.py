@@ -1,0 +1,1 @@
+"""YAML to frozen objects; every error at once, with file and line."""

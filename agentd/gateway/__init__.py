@@ -1,0 +1,1 @@
+"""HTTP: health, API, metrics, events, dashboard."""

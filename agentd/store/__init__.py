@@ -1,0 +1,1 @@
+"""SQLite: what is recorded, how long it is kept, how it is read again."""

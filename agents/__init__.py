@@ -1,0 +1,1 @@
+"""Behaviour: objects with `step(tick)`. Imports hal.signal, numpy and its own libraries only."""

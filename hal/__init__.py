@@ -1,0 +1,1 @@
+"""Hardware: devices, their signals, the clock. Knows nothing of agents or of the daemon."""

@@ -1,0 +1,1 @@
+"""Devices that run models, one runtime a file."""

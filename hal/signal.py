@@ -1,0 +1,222 @@
+"""Signals: what a device or an agent declares, and the tick it is given.
+
+Declarations are annotated fields in the manner of `dataclasses.field`; the values are plain
+attributes:
+
+    class Tmp117(Device):
+        temperature: float = Sensor(unit="degC", low=-55.0, high=150.0)
+
+The annotation is the type: `float`, `int`, `bool`, each with `| None` where it may be absent,
+or `NDArray[np.uint8]` (any numpy scalar type) with `shape=`. A value is present, or absent:
+`None` and NaN are absent.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hal.units import unit as find_unit
+
+OWNER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+"""Owners (devices, agents, loops) and their signals."""
+
+NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+"""Nodes and models may also use `-`."""
+
+MAX_ARRAY_BYTES = 64 * 1024 * 1024
+
+_ARRAY = re.compile(r"(?:NDArray\[|dtype\[)(?:np|numpy)\.(\w+)")
+_DTYPES = frozenset(
+    "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
+)
+
+
+class DeclarationError(TypeError):
+    """A class declares a signal that cannot exist. Raised while the class body is executed."""
+
+
+class Absent(enum.IntEnum):
+    """Why a signal has no value now. Stored as one byte a signal in every row; 0 is present."""
+
+    PRESENT = 0
+    NOT_YET = 1
+    """Nothing has set it since its loop started."""
+    NOT_A_NUMBER = 2
+    DEVICE_ERROR = 3
+    """The device raised; see its event."""
+    DEVICE_CLOSED = 4
+    """Not open: it failed to open, or waits to be opened again."""
+    QUARANTINED = 5
+    """It hung and is left out until a person clears its loop."""
+    NO_ANSWER = 6
+    """The agent gave its outputs up (`NoAnswer`)."""
+    INPUT_ABSENT = 7
+    """The agent was not stepped: one of its inputs is absent."""
+    AGENT_ERROR = 8
+    OUT_OF_RANGE = 9
+    """The value does not fit the declared type."""
+    LOOP_SILENT = 10
+    """The loop that owns this signal publishes nothing."""
+    NOT_GIVEN = 11
+    """The driver set `None`: the hardware has no such value now."""
+
+
+@dataclass(slots=True)
+class Tick:
+    """One scan cycle. The loop reuses the object: use it during the call, do not keep it.
+
+    `time_ns` is CLOCK_BOOTTIME in nanoseconds when the tick began; `dt_s` the seconds since the
+    tick before it began (the nominal period on the first tick).
+    """
+
+    number: int = 0
+    time_ns: int = 0
+    dt_s: float = 0.0
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """`kind` is float, int, bool or array; `dtype` is set for arrays; `optional` means `| None`."""
+
+    kind: str
+    dtype: str = ""
+    optional: bool = False
+
+    @classmethod
+    def of(cls, annotation: object) -> ValueType:
+        """Read an annotation, as a type or as source text. Raises DeclarationError."""
+        text = annotation.__name__ if isinstance(annotation, type) and not str(annotation).count("[") else str(annotation)
+        optional = bool(re.search(r"\|\s*None\b|\bNone\s*\||\bOptional\[", text))
+        array = _ARRAY.search(text)
+        if array:
+            dtype = array.group(1)
+            if dtype not in _DTYPES:
+                raise DeclarationError(f"array of {dtype}: expected one of {', '.join(sorted(_DTYPES))}")
+            return cls("array", dtype, optional)
+        for kind in ("float", "int", "bool"):
+            if re.search(rf"(?<![\w.]){kind}\b", text):
+                return cls(kind, "", optional)
+        raise DeclarationError(f"type {text!r}: expected float, int, bool, each with | None, or NDArray[np.<dtype>]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What all signals declare. `name` and `type` are filled in from the class body."""
+
+    name: str = ""
+    type: ValueType = ValueType("float")
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    resolution: float | None = None
+    shape: tuple[int, ...] | None = None
+    doc: str = ""
+
+    def named(self, name: str, annotation: object) -> Declaration:
+        """This declaration with its name and type, checked. Raises DeclarationError."""
+        if not OWNER_NAME.fullmatch(name):
+            raise DeclarationError(f"signal {name!r}: expected {OWNER_NAME.pattern}")
+        done = replace(self, name=name, type=ValueType.of(annotation))
+        done.check()
+        return done
+
+    def check(self) -> None:
+        """Raises DeclarationError when the parts do not fit each other, UnitError for an unknown unit."""
+        find_unit(self.unit)
+        if (self.type.kind == "array") != (self.shape is not None):
+            raise DeclarationError(f"signal {self.name!r}: an array needs shape=, and only an array has one")
+        if self.low is not None and self.high is not None and not self.low <= self.high:
+            raise DeclarationError(f"signal {self.name!r}: low {self.low} is above high {self.high}")
+        if self.resolution is not None and not self.resolution > 0:
+            raise DeclarationError(f"signal {self.name!r}: resolution {self.resolution} is not above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorDeclaration(Declaration):
+    """A signal that is read from a device."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActuatorDeclaration(Declaration):
+    """A signal that is written to a device. Range and safe value are required: the guard needs them."""
+
+    safe: float = 0.0
+    slew_per_s: float | None = None
+    safe_ramp_per_s: float | None = None
+
+    def check(self) -> None:
+        """As `Declaration.check`; the safe value must be in the range, and the value a scalar."""
+        Declaration.check(self)
+        if self.type.kind == "array" or self.type.optional:
+            raise DeclarationError(f"actuator {self.name!r}: expected float, int or bool")
+        if self.low is None or self.high is None or not self.low <= self.safe <= self.high:
+            raise DeclarationError(f"actuator {self.name!r}: needs low <= safe <= high")
+
+
+def Sensor(  # noqa: N802 - reads as a type where it is used, like dataclasses.field
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    resolution: float | None = None,
+    shape: tuple[int, ...] | None = None,
+    doc: str = "",
+) -> Any:
+    """Declare a sensor. `resolution` is the exact step of the hardware: it is recorded as integer steps."""
+    return SensorDeclaration(unit=unit, low=low, high=high, resolution=resolution, shape=shape, doc=doc)
+
+
+def Actuator(  # noqa: N802 - as above
+    *,
+    unit: str = "",
+    low: float,
+    high: float,
+    safe: float,
+    resolution: float | None = None,
+    slew_per_s: float | None = None,
+    safe_ramp_per_s: float | None = None,
+    doc: str = "",
+) -> Any:
+    """Declare an actuator.
+
+    `safe` is what the guard writes when nothing better may be written. `safe_ramp_per_s` makes it
+    approach the safe value at that speed instead of at once (for what must not be stopped abruptly).
+    """
+    return ActuatorDeclaration(
+        unit=unit,
+        low=low,
+        high=high,
+        safe=safe,
+        resolution=resolution,
+        slew_per_s=slew_per_s,
+        safe_ramp_per_s=safe_ramp_per_s,
+        doc=doc,
+    )
+
+
+def collect(cls: type, base: type) -> dict[str, Declaration]:
+    """The declarations of a class and its parents, by name, in the order of the class body.
+
+    Each declared attribute is replaced by `None` on the class (by its default where the declaration
+    has one), so that an instance starts absent. Raises DeclarationError.
+    """
+    found: dict[str, Declaration] = {}
+    for parent in reversed(cls.__mro__):
+        if parent is not cls and parent is not base and issubclass(parent, base):
+            found.update(parent.__dict__.get("__declarations__", {}))
+    annotations = cls.__dict__.get("__annotations__", {})
+    for name, value in list(cls.__dict__.items()):
+        if not isinstance(value, Declaration):
+            continue
+        if name not in annotations:
+            raise DeclarationError(f"{cls.__name__}.{name}: needs a type, as in `{name}: float = ...`")
+        try:
+            found[name] = value.named(name, annotations[name])
+        except (DeclarationError, ValueError) as error:
+            raise DeclarationError(f"{cls.__name__}: {error}") from None
+        setattr(cls, name, getattr(value, "default", None))
+    return found
