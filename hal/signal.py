@@ -30,7 +30,7 @@ MAX_ARRAY_BYTES = 64 * 1024 * 1024
 
 _ARRAY = re.compile(r"(?:NDArray\[|dtype\[)(?:np|numpy)\.(\w+)")
 _DTYPES = frozenset(
-    "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
+    {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"bool_", "float16", "float32", "float64"}
 )
 
 
@@ -89,7 +89,9 @@ class ValueType:
     @classmethod
     def of(cls, annotation: object) -> ValueType:
         """Read an annotation, as a type or as source text. Raises DeclarationError."""
-        text = annotation.__name__ if isinstance(annotation, type) and not str(annotation).count("[") else str(annotation)
+        text = (
+            annotation.__name__ if isinstance(annotation, type) and not str(annotation).count("[") else str(annotation)
+        )
         optional = bool(re.search(r"\|\s*None\b|\bNone\s*\||\bOptional\[", text))
         array = _ARRAY.search(text)
         if array:
@@ -157,7 +159,7 @@ class ActuatorDeclaration(Declaration):
             raise DeclarationError(f"actuator {self.name!r}: needs low <= safe <= high")
 
 
-def Sensor(  # noqa: N802 - reads as a type where it is used, like dataclasses.field
+def Sensor(
     *,
     unit: str = "",
     low: float | None = None,
@@ -170,7 +172,7 @@ def Sensor(  # noqa: N802 - reads as a type where it is used, like dataclasses.f
     return SensorDeclaration(unit=unit, low=low, high=high, resolution=resolution, shape=shape, doc=doc)
 
 
-def Actuator(  # noqa: N802 - as above
+def Actuator(
     *,
     unit: str = "",
     low: float,
@@ -208,7 +210,7 @@ def collect(cls: type, base: type) -> dict[str, Declaration]:
     for parent in reversed(cls.__mro__):
         if parent is not cls and parent is not base and issubclass(parent, base):
             found.update(parent.__dict__.get("__declarations__", {}))
-    annotations = cls.__dict__.get("__annotations__", {})
+    annotations = cls.__dict__.get("__annotations__", {})  # noqa: RUF063 - inspect would import ast and tokenize
     for name, value in list(cls.__dict__.items()):
         if not isinstance(value, Declaration):
             continue

@@ -16,7 +16,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base: immutable, keyword-only, small as JSON."""
 
 
-class SignalPlan(Plan):
+class SignalPlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """One signal with its full name, `owner.name`."""
 
     name: str
@@ -33,7 +33,7 @@ class SignalPlan(Plan):
     doc: str = ""
 
 
-class DevicePlan(Plan):
+class DevicePlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """One device: which class, with which constructor arguments."""
 
     name: str
@@ -48,7 +48,7 @@ class DevicePlan(Plan):
     signals: tuple[SignalPlan, ...] = ()
 
 
-class InputPlan(Plan):
+class InputPlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """One wire of an agent: `attribute` is set from signals, or from a constant, before each step."""
 
     attribute: str
@@ -64,7 +64,7 @@ class InputPlan(Plan):
     delayed: bool = False
 
 
-class DrivePlan(Plan):
+class DrivePlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """An agent's output that drives an actuator of the same loop."""
 
     output: str
@@ -75,7 +75,7 @@ class DrivePlan(Plan):
     priority: int = 0
 
 
-class AgentPlan(Plan):
+class AgentPlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """One agent: which class, arguments, parameters and wiring."""
 
     name: str
@@ -96,7 +96,7 @@ class AgentPlan(Plan):
     """Seed of the generator that is injected where a constructor asks for one."""
 
 
-class Requirement(Plan):
+class Requirement(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """An interlock: `signal operator threshold` must hold, in the signal's own unit."""
 
     signal: str
@@ -104,7 +104,7 @@ class Requirement(Plan):
     threshold: float
 
 
-class ChannelPlan(Plan):
+class ChannelPlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """How the guard treats one actuator signal."""
 
     signal: str
@@ -120,7 +120,7 @@ class ChannelPlan(Plan):
     requires: tuple[Requirement, ...] = ()
 
 
-class LoopPlan(Plan):
+class LoopPlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """Everything one worker needs."""
 
     name: str
@@ -146,21 +146,21 @@ class LoopPlan(Plan):
         return round(1e9 / self.rate_hz)
 
 
-class RecordPlan(Plan):
+class RecordPlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """Budget of the recorder."""
 
     keep_days: float = 30.0
     keep_mb: float = 500.0
 
 
-class HttpPlan(Plan):
+class HttpPlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """Where the read-only HTTP gateway listens."""
 
     host: str = "127.0.0.1"
     port: int = 8080
 
 
-class NodePlan(Plan):
+class NodePlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """A whole configuration, resolved."""
 
     node: str
@@ -171,7 +171,7 @@ class NodePlan(Plan):
     http: HttpPlan = HttpPlan()
 
 
-class Problem(Plan):
+class Problem(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that is wrong with a configuration."""
 
     file: str
@@ -186,7 +186,7 @@ class Problem(Plan):
         return f"{place}: {self.message}"
 
 
-class Resolution(Plan):
+class Resolution(Plan, frozen=True, kw_only=True, omit_defaults=True):
     """What the resolver answers: a plan, or problems. Never both."""
 
     plan: NodePlan | None = None
