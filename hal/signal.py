@@ -26,6 +26,9 @@ OWNER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 NODE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 """Nodes and models may also use `-`."""
 
+ANY_UNIT = "any"
+"""For agents that work in whatever unit they are wired to: every unit fits, nothing is converted."""
+
 MAX_ARRAY_BYTES = 64 * 1024 * 1024
 
 _ARRAY = re.compile(r"(?:NDArray\[|dtype\[)(?:np|numpy)\.(\w+)")
@@ -128,7 +131,8 @@ class Declaration:
 
     def check(self) -> None:
         """Raises DeclarationError when the parts do not fit each other, UnitError for an unknown unit."""
-        find_unit(self.unit)
+        if self.unit != ANY_UNIT:
+            find_unit(self.unit)
         if (self.type.kind == "array") != (self.shape is not None):
             raise DeclarationError(f"signal {self.name!r}: an array needs shape=, and only an array has one")
         if self.low is not None and self.high is not None and not self.low <= self.high:
