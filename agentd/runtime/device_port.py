@@ -1,0 +1,188 @@
+"""One device in a loop: read into the row, written from the guard, degraded alone when it fails.
+
+Opening may take long: after the start it runs in the worker's opener thread, which has no real-time
+priority, and joins at a tick boundary.
+"""
+
+from __future__ import annotations
+
+import enum
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING
+
+from agentd.runtime.array_ring import ArrayRingWriter
+from agentd.runtime.guard import Channel
+from agentd.runtime.row import LoopRow
+from hal.clock import NS_PER_S
+from hal.device import Device, NotReady
+from hal.signal import Absent, ActuatorDeclaration, Tick
+
+BACKOFF_FIRST_NS = NS_PER_S // 4
+BACKOFF_LAST_NS = 30 * NS_PER_S
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+Report = Callable[[str, str, str, str], None]
+"""kind, subject, severity, message"""
+
+
+class DeviceState(enum.Enum):
+    """Where a device is in its life."""
+
+    CLOSED = "closed"
+    OPENING = "opening"
+    OPEN = "open"
+    QUARANTINED = "quarantined"
+
+
+class DevicePort:
+    """A device with its columns of the row."""
+
+    def __init__(self, name: str, device: Device | None, report: Report, why: str = "") -> None:
+        self.name, self.device = name, device
+        self.state = DeviceState.CLOSED if device is not None else DeviceState.QUARANTINED
+        self.why = why
+        self.channels: list[tuple[str, Channel, int]] = []
+        """Attribute, channel and column of each actuator."""
+        self._report = report
+        self._scalars: list[tuple[str, int]] = []
+        self._arrays: list[tuple[str, int, ArrayRingWriter]] = []
+        self._opening: Future[None] | None = None
+        self._backoff_ns, self._retry_ns = BACKOFF_FIRST_NS, 0
+
+    @property
+    def columns(self) -> list[int]:
+        """Columns of its sensors."""
+        return [c for _, c in self._scalars] + [c for _, c, _ in self._arrays]
+
+    def connect(self, row: LoopRow, channels: dict[str, Channel], arrays: dict[str, ArrayRingWriter]) -> None:
+        """Find the columns of this device's signals, once the layout is known."""
+        if self.device is None:
+            return
+        for attribute, declaration in self.device.signals.items():
+            signal = f"{self.name}.{attribute}"
+            if signal not in row.index_of:
+                continue
+            column = row.index_of[signal]
+            if isinstance(declaration, ActuatorDeclaration):
+                self.channels.append((attribute, channels[signal], column))
+            elif declaration.type.kind == "array":
+                self._arrays.append((attribute, column, arrays[signal]))
+            else:
+                self._scalars.append((attribute, column))
+
+    def open_now(self, now_ns: int) -> None:
+        """Open in this thread: for the start of a worker, and for tests."""
+        assert self.device is not None
+        try:
+            self.device.open()
+        except Exception as error:
+            self._failed("open", error, now_ns)
+        else:
+            self._opened()
+
+    def poll(self, now_ns: int, opener: Executor) -> None:
+        """At a tick boundary: notice that opening has ended, or begin it when its time has come."""
+        if self.state is DeviceState.OPENING and self._opening is not None and self._opening.done():
+            error = self._opening.exception()
+            self._opening = None
+            if error is None:
+                self._opened()
+            elif isinstance(error, Exception):
+                self._failed("open", error, now_ns)
+        elif self.state is DeviceState.CLOSED and now_ns >= self._retry_ns and self.device is not None:
+            self.state = DeviceState.OPENING
+            self._opening = opener.submit(self.device.open)
+
+    def read(self, tick: Tick, row: LoopRow, stamp_ns: int) -> None:
+        """Read every sensor of an open device; what fails is absent with its reason."""
+        if self.state is not DeviceState.OPEN or self.device is None:
+            return
+        try:
+            self.device.read(tick)
+            values = self.device.__dict__
+            for attribute, column in self._scalars:
+                row.store(column, values.get(attribute), stamp_ns)
+            for attribute, column, ring in self._arrays:
+                self._store_array(values.get(attribute), column, ring, row, stamp_ns)
+        except NotReady:
+            self._clear(row, Absent.NOT_GIVEN)
+        except Exception as error:
+            self._clear(row, Absent.DEVICE_ERROR)
+            self._failed("read", error, tick.time_ns)
+
+    def write(self, tick: Tick) -> bool:
+        """Write what the guard decided. False when the device is not open or has failed."""
+        if self.state is not DeviceState.OPEN or self.device is None:
+            return False
+        device = self.device
+        try:
+            for attribute, channel, _ in self.channels:
+                setattr(device, attribute, channel.applied)
+            device.write(tick)
+        except Exception as error:
+            self._failed("write", error, tick.time_ns)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give the hardware back, at the end of the worker."""
+        if self.state is DeviceState.OPEN and self.device is not None:
+            self.state = DeviceState.CLOSED
+            try:
+                self.device.close()
+            except Exception as error:
+                self._report("device", self.name, "warning", f"{self.name}: close: {describe(error)}")
+
+    def absent(self, row: LoopRow, reason: int) -> None:
+        """Say in the row why this device's sensors have no values."""
+        self._clear(row, reason)
+
+    @staticmethod
+    def _store_array(value: Buffer | None, column: int, ring: ArrayRingWriter, row: LoopRow, stamp_ns: int) -> None:
+        if value is None:
+            row.clear(column, Absent.NOT_GIVEN)
+            return
+        if value is not row.objects[column]:
+            row.values[column] = ring.publish(stamp_ns, memoryview(value))
+            row.objects[column] = value
+        row.stamps_ns[column] = stamp_ns
+        row.reasons[column] = 0
+
+    def _clear(self, row: LoopRow, reason: int) -> None:
+        for column in self.columns:
+            row.clear(column, reason)
+
+    def _opened(self) -> None:
+        again = self.why
+        self.state, self.why, self._backoff_ns = DeviceState.OPEN, "", BACKOFF_FIRST_NS
+        for _, channel, _ in self.channels:
+            channel.reset()
+        if again:
+            self._report("device", self.name, "info", f"{self.name}: open again")
+
+    def _failed(self, doing: str, error: Exception, now_ns: int) -> None:
+        was_open = self.state is DeviceState.OPEN
+        self.state = DeviceState.CLOSED
+        self._retry_ns = now_ns + self._backoff_ns
+        self._backoff_ns = min(2 * self._backoff_ns, BACKOFF_LAST_NS)
+        again_s = (self._retry_ns - now_ns) / NS_PER_S
+        self.why = f"{doing}: {describe(error)}; trying again in {again_s:g} s"
+        self._report("device", self.name, "error", f"{self.name}: {self.why}")
+        if was_open and self.device is not None:
+            try:
+                self.device.close()
+            except Exception as second:
+                self._report("device", self.name, "warning", f"{self.name}: close: {describe(second)}")
+
+
+def describe(error: BaseException) -> str:
+    """An error as one line for a person: its text, and where it was raised unless it says so itself."""
+    text = str(error) or type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    place = (
+        f" ({type(error).__name__} in {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
+    )
+    return text.splitlines()[0][:500] + place
