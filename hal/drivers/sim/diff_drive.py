@@ -17,8 +17,11 @@ WHEEL_SPEED_MAX = 1.5
 MAX_CURVATURE = 10.0
 """1/m at full steering: a circle of 0.1 m radius."""
 
-GRIP = 1.8
+GRIP = 1.45
 """Lateral acceleration in m/s2 beyond which the tyres slip: the robot runs wide and loses speed."""
+
+SLIDING = 0.8
+"""What is left of the grip while they slip."""
 
 WHEEL_NOISE = 0.04
 """Spread of a wheel's speed from step to step, as a part of it."""
@@ -71,8 +74,8 @@ class Body:
         self.yaw_rate = (self.right - self.left) / TRACK_WIDTH_M
         demand = abs(self.speed * self.yaw_rate)
         if demand > GRIP:
-            self.yaw_rate *= GRIP / demand
-            self.speed *= max(0.75, 1.0 - 0.15 * (demand - GRIP))
+            self.yaw_rate *= SLIDING * GRIP / demand
+            self.speed *= max(0.85, 1.0 - 0.05 * (demand - GRIP))
 
 
 def _wheel(speed: float) -> float:

@@ -18,7 +18,7 @@ Section = tuple[float, float]
 
 _TABLE: dict[str, tuple[int, tuple[Section, ...]]] = {
     # name: (how often the sections are driven in one lap, sections)
-    "oval": (2, ((1.6, 0), (0.35, 180))),
+    "oval": (2, ((1.7, 0), (0.3, 180))),
     "eight": (1, ((0.8, 0), (0.4, 270), (0.8, 0), (0.4, -270))),
     "chicane": (2, ((0.9, 0), (0.3, 60), (0.25, -120), (0.3, 60), (0.5, 0), (0.35, 180))),
     "hairpin": (2, ((1.3, 0), (0.16, 180), (0.6, 0), (0.25, -90), (0.25, 90))),
