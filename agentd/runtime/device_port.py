@@ -16,7 +16,7 @@ from agentd.runtime.array_ring import ArrayRingWriter
 from agentd.runtime.guard import Channel
 from agentd.runtime.row import LoopRow
 from hal.clock import NS_PER_S
-from hal.device import Device, NotReady
+from hal.device import Device, NotReady, typed
 from hal.signal import Absent, ActuatorDeclaration, Tick
 
 BACKOFF_FIRST_NS = NS_PER_S // 4
@@ -72,6 +72,24 @@ class DevicePort:
                 self._arrays.append((attribute, column, arrays[signal]))
             else:
                 self._scalars.append((attribute, column))
+
+    @property
+    def opening(self) -> Future[None] | None:
+        """The attempt to open that runs now."""
+        return self._opening
+
+    def write_safe(self, tick: Tick, safe: dict[str, float]) -> None:
+        """Right after opening, before the row exists: the safe value of every actuator, by signal name."""
+        if self.state is not DeviceState.OPEN or self.device is None:
+            return
+        try:
+            for attribute, declaration in self.device.signals.items():
+                if isinstance(declaration, ActuatorDeclaration):
+                    value = safe.get(f"{self.name}.{attribute}", declaration.safe)
+                    setattr(self.device, attribute, typed(declaration, value))
+            self.device.write(tick)
+        except Exception as error:
+            self._failed("write", error, tick.time_ns)
 
     def open_now(self, now_ns: int) -> None:
         """Open in this thread: for the start of a worker, and for tests."""

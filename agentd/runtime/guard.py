@@ -126,6 +126,8 @@ class Channel:
         self._leases: list[Lease] = []
         self._interlocks = tuple(interlocks)
         self._blocked_until_ns = 0
+        self.interventions_total = 0
+        """How often the verdict changed to another than as asked."""
         self.broken: Requirement | None = None
         """The interlock that blocks it now, for the event."""
         self._max_dt_s = 2 * period_ns / NS_PER_S
@@ -270,12 +272,3 @@ class Guard:
         """Decide every channel; the values are in `channel.applied`."""
         for channel in self.channels:
             channel.decide(now_ns, dt_s, stop, row)
-
-    def expire(self, now_ns: int) -> bool:
-        """Just before the write: make safe what has become too old meanwhile; whether anything had."""
-        found = False
-        for channel in self.channels:
-            if now_ns > channel.fresh_until_ns:
-                channel.expire()
-                found = True
-        return found

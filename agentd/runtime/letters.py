@@ -105,13 +105,28 @@ class PartNote(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="p
     why: str
 
 
+class ChannelNote(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="channel"):
+    """Who decides an actuator now, and how often the guard has intervened."""
+
+    signal: str
+    holder: str
+    interventions_total: int
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="settled"):
+    """The warm-up ticks are over: which requests the kernel granted."""
+
+    realtime: bool
+    notes: tuple[str, ...] = ()
+
+
 class Keyframe(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="keyframe"):
     """The agents' state lies in this file now."""
 
     path: str
 
 
-Up = Report | Reply | PartNote | Keyframe
+Up = Report | Reply | PartNote | ChannelNote | Settled | Keyframe
 
 
 class Mailbox:
@@ -123,8 +138,11 @@ class Mailbox:
 
     def send(self, letter: Down | Up) -> bool:
         """Send now or not at all."""
+        data = msgspec.json.encode(letter)
         try:
-            self._socket.send(msgspec.json.encode(letter)[:MAX_LETTER_BYTES])
+            if len(data) > MAX_LETTER_BYTES:
+                return False
+            self._socket.send(data)
         except (BlockingIOError, BrokenPipeError, ConnectionError):
             return False
         return True

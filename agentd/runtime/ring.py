@@ -109,10 +109,6 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """Devices and agents in the order of the row's durations."""
     plan_hash: str = ""
     pid: int = 0
-    realtime: str = ""
-    """Empty when the loop has real-time scheduling or did not ask for it, else why not."""
-    notes: tuple[str, ...] = ()
-    """What a person should know about this worker: limits that were not granted."""
 
 
 FIXED = struct.Struct("<QQqdIIIIIIII")

@@ -1,0 +1,45 @@
+"""What a worker reports: at once when it is new, counted when it repeats, so that nothing floods the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from agentd.runtime.letters import Report
+from hal.clock import NS_PER_S
+
+REPEAT_NS = 5 * NS_PER_S
+MAX_KEYS = 512
+
+
+class Journal:
+    """Reports by key: the first passes, repetitions within five seconds are counted into the next."""
+
+    def __init__(self, now_ns: Callable[[], int], send: Callable[[Report], bool]) -> None:
+        self._now_ns, self._send = now_ns, send
+        self._last: dict[tuple[str, str, str], tuple[int, int]] = {}
+        self.lost_total = 0
+
+    def report(self, kind: str, subject: str, severity: str, message: str) -> None:
+        """Report an event without further data; every distinct severity of a subject is told at once."""
+        self.tell(kind, subject, severity, message, {}, key=severity)
+
+    def tell(  # noqa: PLR0917 - one line for each field of an event
+        self, kind: str, subject: str, severity: str, message: str, data: dict[str, Any], key: str = ""
+    ) -> None:
+        """Report an event; `key` tells apart what may repeat independently."""
+        now_ns = self._now_ns()
+        known = (kind, subject, key)
+        last_ns, held_back = self._last.get(known, (-REPEAT_NS, 0))
+        if now_ns - last_ns < REPEAT_NS:
+            self._last[known] = (last_ns, held_back + 1)
+            return
+        if len(self._last) >= MAX_KEYS:
+            self._last.clear()
+        self._last[known] = (now_ns, 0)
+        if held_back:
+            message = f"{message} ({held_back} more like this were not listed)"
+            data = {**data, "held_back": held_back}
+        letter = Report(time_ns=now_ns, kind=kind, subject=subject, severity=severity, message=message, data=data)
+        if not self._send(letter):
+            self.lost_total += 1

@@ -1,0 +1,246 @@
+"""A loop's process: open devices, run the loop, leave everything safe.
+
+    python -P -m agentd.runtime.worker ORDER_FILE SOCKET_FD
+
+It opens its actuator devices and writes safe values before it imports numpy, agents or models: after a
+crash the outputs are safe within 0.2 s, and the loop ticks within 0.5 s.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+import msgspec
+
+from agentd.runtime import assembly, keyframe, realtime
+from agentd.runtime.control import HEARTBEAT, Control
+from agentd.runtime.device_port import DevicePort
+from agentd.runtime.guard import Verdict
+from agentd.runtime.journal import Journal
+from agentd.runtime.letters import Mailbox, Order, PartNote, Settled, Up
+from agentd.runtime.loop import ScanCycle
+from agentd.runtime.ring import Word, WorkerState
+from agentd.runtime.schedule import Schedule
+from agentd.runtime.slack import DAEMON_SILENT_NS, Slack
+from hal.clock import NS_PER_S, SystemClock
+from hal.signal import Tick
+
+WARM_UP_TICKS = 10
+WARM_UP_S = 0.2
+OPEN_PATIENCE_S = 1.0
+"""How long the start waits for devices without actuators; what is not open by then is opened later."""
+LOCK_PATIENCE_NS = 5 * NS_PER_S
+SLICE_NS = NS_PER_S // 20
+"""A slow loop wakes this often to read its mail."""
+SAFE_TICKS = 200
+"""Ticks given to declared safe ramps when stopping, within `SAFE_NS`."""
+SAFE_NS = NS_PER_S
+
+
+class Worker:
+    """One loop, from its order to its end."""
+
+    def __init__(self, order: Order, mailbox: Mailbox) -> None:
+        self.order, self.plan = order, order.plan
+        self.mailbox, self.clock = mailbox, SystemClock()
+        self.runtime = Path(order.runtime)
+        self.journal = Journal(self.clock.now_ns, self._send)
+        self.control = Control(self.runtime / "control")
+        self.opener = ThreadPoolExecutor(4, thread_name_prefix="open")
+        self.devices: list[DevicePort] = []
+        self.terminated = False
+
+    def _send(self, letter: Up) -> bool:
+        return self.mailbox.send(letter)
+
+    def take_lock(self) -> None:
+        """One writer a loop: wait until the predecessor's lock is gone. Raises TimeoutError."""
+        path = self.runtime / self.plan.name / "lock"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        limit_ns = self.clock.now_ns() + LOCK_PATIENCE_NS
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self.clock.now_ns() > limit_ns:
+                    raise TimeoutError(f"{self.plan.name}: another worker of this loop still runs") from None
+                self.clock.wait_until(self.clock.now_ns() + NS_PER_S // 1000)
+            else:
+                return
+
+    def open_devices(self) -> None:
+        """Actuators first, in this thread, and safe at once; the others beside each other, with patience."""
+        quarantined = self.order.quarantined
+        later = []
+        made: dict[str, DevicePort] = {}
+        for plan in sorted(self.plan.devices, key=lambda d: not d.actuates):
+            port = made[plan.name] = assembly.device_port(plan, self.journal.report, quarantined.get(plan.name, ""))
+            if port.device is None:
+                continue
+            if plan.actuates:
+                self._send(PartNote(name=plan.name, state="opening", why="it does not answer"))
+                port.open_now(self.clock.now_ns())
+                self._write_safe(port)
+                self._send(PartNote(name=plan.name, state="ok" if not port.why else "closed", why=port.why))
+            else:
+                port.poll(self.clock.now_ns(), self.opener)
+                later.append(port)
+        wait([port.opening for port in later if port.opening is not None], timeout=OPEN_PATIENCE_S)
+        for port in later:
+            port.poll(self.clock.now_ns(), self.opener)
+        self.devices = [made[plan.name] for plan in self.plan.devices]
+
+    def _write_safe(self, port: DevicePort) -> None:
+        """A new device holds its declared safe values; the guard's may differ and come with the first tick."""
+        safe = {entry.signal: entry.safe for entry in self.plan.channels}
+        port.write_safe(Tick(0, self.clock.now_ns(), 0.0), safe)
+
+    def assemble(self) -> ScanCycle:
+        """Import and build the agents, give them their state back, lay out the row."""
+        agents = []
+        if not self.order.hold:
+            saved = self._saved_state()
+            for plan in self.plan.agents:
+                self._send(PartNote(name=plan.name, state="opening", why="it does not come back from being loaded"))
+                port = assembly.agent_port(plan, self.journal.report, self.order.quarantined.get(plan.name, ""))
+                if port.agent is not None and plan.name in saved:
+                    self._restore(port.agent, plan.name, saved[plan.name])
+                agents.append(port)
+        if any(s.type == "array" for d in self.plan.devices for s in d.signals):
+            import numpy  # noqa: F401, PLC0415 - now rather than in the first tick
+        cycle = assembly.assemble(
+            self.plan, self.devices, agents, clock=self.clock, journal=self.journal,
+            runtime=self.runtime, generation=self.order.generation, pid=os.getpid(),
+        )  # fmt: skip
+        cycle.foreign.bind()
+        for name, value in self.order.numbers.items():
+            owner, _, attribute = name.partition(".")
+            for port in agents:
+                if port.name == owner:
+                    port.set_number(attribute, value)
+        return cycle
+
+    def _saved_state(self) -> dict[str, dict[str, object]]:
+        if not self.order.keyframe:
+            return {}
+        try:
+            return keyframe.decode(Path(self.order.keyframe).read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            self.journal.report(
+                "agent",
+                self.plan.name,
+                "warning",
+                f"{self.plan.name}: saved state not used, agents start anew: {error}",
+            )
+            return {}
+
+    def run(self, cycle: ScanCycle) -> str:
+        """Tick until there is a reason to end; the reason."""
+        slack = Slack(cycle, self.control, self.order.mail_index, self.mailbox, self.opener, hold=self.order.hold)
+        clock, period_ns = self.clock, self.plan.period_ns
+        words = cycle.ring.words
+        words[Word.STATE] = WorkerState.WARMING
+        schedule = Schedule(period_ns, clock.now_ns())
+        warm = min(WARM_UP_TICKS, int(WARM_UP_S * self.plan.rate_hz))
+        try:
+            while True:
+                deadline_ns = schedule.deadline_ns
+                self._wait(deadline_ns, slack)
+                slack.before_tick()
+                if slack.stopping or self.terminated:
+                    break
+                skipped = schedule.woke(clock.now_ns())
+                number, deadline_ns = schedule.number, schedule.deadline_ns
+                done_ns = cycle.run(number, deadline_ns, skipped)
+                schedule.done(done_ns)
+                words[Word.SKIPPED] = schedule.skipped_total
+                if number >= warm and words[Word.STATE] == WorkerState.WARMING:
+                    self._settle(cycle)
+                slack.after_tick(done_ns, schedule.deadline_ns - done_ns)
+        finally:
+            words[Word.STATE] = WorkerState.STOPPING
+            self.leave_safe(cycle, schedule.number)
+        slack.save_keyframe()
+        slack.send_notes()
+        return slack.stopping or "terminated"
+
+    def _wait(self, deadline_ns: int, slack: Slack) -> None:
+        """Until the deadline; a slow loop looks at its mail meanwhile."""
+        clock = self.clock
+        while deadline_ns - clock.now_ns() > 2 * SLICE_NS and not (slack.stopping or self.terminated):
+            clock.wait_until(clock.now_ns() + SLICE_NS)
+            slack.before_tick()
+        if not (slack.stopping or self.terminated):
+            clock.wait_until(deadline_ns)
+
+    def _settle(self, cycle: ScanCycle) -> None:
+        """The warm-up ticks are over: no more surprises from the memory, then ask for the hard schedule."""
+        notes = []
+        realtime.steady(self.plan.period_ns)
+        if note := realtime.lock_memory():
+            notes.append(note)
+        if self.plan.realtime and (note := realtime.enter(self.plan.stall_ms, self.plan.cpu)):
+            notes.append(note)
+            granted = False
+        else:
+            granted = self.plan.realtime
+        state = WorkerState.HOLDING if self.order.hold else WorkerState.RUNNING
+        self._send(Settled(realtime=granted, notes=tuple(notes)))
+        cycle.ring.words[Word.STATE] = state
+
+    def leave_safe(self, cycle: ScanCycle, number: int) -> None:
+        """Tick on with everything held until every output is at its safe value, then close the devices."""
+        limit_ns = self.clock.now_ns() + SAFE_NS
+        for _ in range(SAFE_TICKS):
+            now_ns = self.clock.now_ns()
+            cycle.stop = Verdict.SAFE_HOLD
+            for channel in cycle.guard.channels:
+                channel.decide(now_ns, self.plan.period_ns / NS_PER_S, cycle.stop, cycle.view)
+            for port in cycle.devices:
+                if port.channels:
+                    port.write(Tick(number, now_ns, self.plan.period_ns / NS_PER_S))
+            moving = any(channel.applied != channel.plan.safe for channel in cycle.guard.channels)
+            if not moving or now_ns > limit_ns:
+                break
+            self.clock.wait_until(now_ns + self.plan.period_ns)
+        for port in cycle.devices:
+            port.close()
+
+
+def main() -> int:
+    """Entry of the process. 0: ended as asked; 3: the daemon is gone."""
+    order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
+    mailbox = Mailbox(socket.socket(fileno=int(sys.argv[2])))
+    realtime.name_process(order.plan.name)
+    if order.plants:
+        os.environ["AGENTD_PLANTS"] = order.plants
+    worker = Worker(order, mailbox)
+
+    def terminate(_number: int, _frame: object) -> None:
+        worker.terminated = True
+
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the daemon decides
+    worker.take_lock()
+    worker.open_devices()
+    cycle = worker.assemble()
+    worker.run(cycle)
+    worker.opener.shutdown(wait=False, cancel_futures=True)
+    silent = worker.clock.now_ns() > worker.control.words[HEARTBEAT] + DAEMON_SILENT_NS
+    return 3 if silent else 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a device's thread that hangs in the hardware must not keep the process
