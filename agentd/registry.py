@@ -120,7 +120,10 @@ def build_device(plan: DevicePlan) -> Device:
 
 
 def build_agent(plan: AgentPlan) -> Agent:
-    """A new instance of the planned agent, with its models and generator. Raises as `build_device`."""
+    """A new instance of the planned agent, with its models and generator; its parameters have their defaults.
+
+    Raises as `build_device`.
+    """
     cls = find_class(AGENTS, plan.agent, plan.path)
     known = parameters(cls)
     given: dict[str, object] = _arguments(known, plan.arguments)
@@ -132,10 +135,7 @@ def build_agent(plan: AgentPlan) -> Agent:
         import numpy as np  # noqa: PLC0415 - as above: a worker without arrays never imports numpy
 
         given[parameter.name] = np.random.default_rng([plan.seed, index])
-    agent = cls(**given)
-    for name, value in plan.params.items():
-        setattr(agent, name, value)
-    return agent
+    return cls(**given)
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -128,6 +128,9 @@ class Inputs:
                 tree.place, f"{wire.who}: found {shown(tree)}, expected {expected_value(wire.declaration)}"
             )
             return None
+        if wire.declaration.type.dtype != "float64":
+            found = kind_of(wire.declaration)
+            self._problems.add(tree.place, f"{wire.who}: is {found}, and a list of signals arrives as float64")
         wanted = (wire.declaration.shape or (-1,))[0]
         if not tree.items or (wanted >= 0 and len(tree.items) != wanted):
             count = "one or more" if wanted < 0 else str(wanted)
