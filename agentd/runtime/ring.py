@@ -31,6 +31,8 @@ MAX_LAYOUT_BYTES = 4 * 1024 * 1024
 PAGE = mmap.PAGESIZE
 U32_MAX = 0xFFFFFFFF
 SNAPSHOT_TRIES = 3
+CRC_RESIDUE = 0x2144DF1C
+"""CRC-32 of any bytes followed by their own CRC-32, little-endian: one call checks a row."""
 
 
 class Word(enum.IntEnum):
@@ -334,6 +336,34 @@ class RingReader:
                 continue
             rows.append(data)
         return first, rows
+
+    def span(self, index: int, limit: int) -> tuple[int, bytes]:
+        """As `raw_since` but with the rows in one piece, each of `codec.row_bytes`: a third of its time.
+
+        Empty when row `index` is not there yet, or is torn.
+        """
+        head, row, checked = self.head, self._row, self.codec.body.size + CRC.size
+        first = max(index, head - self.capacity, 0)
+        data = self._copy(first, min(head - first, limit))
+        view, crc32 = memoryview(data), zlib.crc32
+        whole = [crc32(view[at : at + checked]) == CRC_RESIDUE for at in range(0, len(data), row)]
+        found = memoryview(data).cast("Q")[:: row // 8].tolist() if data else []
+        whole = [good and at == first + i for i, (good, at) in enumerate(zip(whole, found, strict=True))]
+        begin = whole.index(True) if True in whole else len(whole)
+        if begin and self.head <= first + begin - 1 + self.capacity:
+            return first, b""
+        end = whole.index(False, begin) if False in whole[begin:] else len(whole)
+        return first + begin, data[begin * row : end * row]
+
+    def _copy(self, first: int, count: int) -> bytes:
+        """Slots from row `first` on as they are now, in one or two pieces."""
+        if count <= 0:
+            return b""
+        buffer, row, slot = self._ring.buffer, self._row, first % self.capacity
+        straight = min(count, self.capacity - slot)
+        start = self._data + slot * row
+        data = bytes(buffer[start : start + straight * row])
+        return data + bytes(buffer[self._data : self._data + (count - straight) * row])
 
     def close(self) -> None:
         """Unmap."""

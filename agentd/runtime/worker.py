@@ -20,7 +20,7 @@ import msgspec
 
 from agentd.runtime import assembly, keyframe, realtime
 from agentd.runtime.control import HEARTBEAT, Control
-from agentd.runtime.device_port import DevicePort
+from agentd.runtime.device_port import DevicePort, describe
 from agentd.runtime.guard import Verdict
 from agentd.runtime.journal import Journal
 from agentd.runtime.letters import Mailbox, Order, PartNote, Settled, Up
@@ -28,6 +28,7 @@ from agentd.runtime.loop import ScanCycle
 from agentd.runtime.ring import Word, WorkerState
 from agentd.runtime.schedule import Schedule
 from agentd.runtime.slack import DAEMON_SILENT_NS, Slack
+from agents.agent import Agent
 from hal.clock import NS_PER_S, SystemClock
 from hal.signal import Tick
 
@@ -135,13 +136,17 @@ class Worker:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            self.journal.report(
-                "agent",
-                self.plan.name,
-                "warning",
-                f"{self.plan.name}: saved state not used, agents start anew: {error}",
-            )
+            loop = self.plan.name
+            self.journal.report("agent", loop, "warning", f"{loop}: saved state not used, agents start anew: {error}")
             return {}
+
+    def _restore(self, agent: Agent, name: str, state: dict[str, object]) -> None:
+        """State that no longer fits (other bins, another version) is left out, and that is told."""
+        try:
+            agent.set_state(state)
+        except Exception as error:
+            text = f"{name}: saved state not used, it starts anew: {describe(error)}"
+            self.journal.report("agent", name, "warning", text)
 
     def run(self, cycle: ScanCycle) -> str:
         """Tick until there is a reason to end; the reason."""

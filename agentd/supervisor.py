@@ -1,0 +1,318 @@
+"""Worker processes: spawn, watch, restart with backoff, quarantine the culprit, latch.
+
+One `LoopSupervisor` a loop. It never raises out of a callback: the daemon does not die of a worker.
+
+    stopped -> starting -> running -> (death) backing off -> starting ...
+                                   -> (too many deaths) latched: a hold-safe worker runs no agents
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agentd.backoff import Backoff
+from agentd.config.plan import LoopPlan
+from agentd.event import Event
+from agentd.runtime.control import Control
+from agentd.runtime.letters import (
+    ChannelNote,
+    Down,
+    Keyframe,
+    Order,
+    PartNote,
+    Reply,
+    Report,
+    SetNumber,
+    Settled,
+    Stop,
+    Up,
+)
+from agentd.runtime.loop import read_crumb
+from agentd.runtime.process_image import generations
+from agentd.runtime.ring import RingReader, Word
+from agentd.worker_process import WorkerProcess, describe_exit
+from hal.clock import NS_PER_S, now_ns
+
+START_LIMIT_NS = 10 * NS_PER_S
+"""From the spawn to the end of the warm-up ticks."""
+KEEP_GENERATIONS = 4
+REPLY_PATIENCE_S = 2.0
+CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL})
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What every loop's supervisor shares."""
+
+    runtime: Path
+    state: Path
+    control: Control
+    tell: Callable[[Event], object]
+    latch: Callable[[str, str], None]
+    """Persist that a loop is latched and why; an empty text clears it."""
+    renewed: Callable[[str], None]
+    """A loop has a new ring: its readers must look again."""
+    keep_keyframe: Callable[[str, Path], None]
+
+
+@dataclass(slots=True)
+class LoopSupervisor:
+    """One loop's worker, through all its generations."""
+
+    plan: LoopPlan
+    mail_index: int
+    around: Surroundings
+    state: str = "stopped"
+    why: str = ""
+    restarts_total: int = 0
+    quarantined: dict[str, str] = field(default_factory=dict)
+    """Part -> why it is left out."""
+    numbers: dict[str, float] = field(default_factory=dict)
+    """Parameters and constants changed since the configuration was read."""
+    parts: dict[str, PartNote] = field(default_factory=dict)
+    channels: dict[str, ChannelNote] = field(default_factory=dict)
+    settled: Settled | None = None
+    worker: WorkerProcess | None = None
+    generation: int = 0
+    _backoff: Backoff = field(default_factory=Backoff)
+    _crashes: dict[str, int] = field(default_factory=dict)
+    _spawned_ns: int = 0
+    _retry: asyncio.TimerHandle | None = None
+    _blame: str = ""
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _replies: dict[int, asyncio.Future[str]] = field(default_factory=dict)
+    _letters: int = 0
+
+    @property
+    def ring(self) -> RingReader | None:
+        """The running worker's ring."""
+        return self.worker.ring if self.worker is not None else None
+
+    @property
+    def settled_down(self) -> bool:
+        """Running as it should, or held as it should."""
+        return self.state in ("running", "latched") and self.worker is not None and self.settled is not None
+
+    def start(self, latched: str = "") -> None:
+        """Spawn a worker; with `latched` one that holds everything safe and runs no agents."""
+        self._cancel_retry()
+        folder = self.around.runtime / self.plan.name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.generation = max([*generations(folder), self.generation]) + 1
+        self._prune(folder)
+        self.parts.clear()
+        self.channels.clear()
+        self.settled, self._blame, self._spawned_ns = None, "", now_ns()
+        self._ended.clear()
+        order = Order(
+            plan=self.plan,
+            generation=self.generation,
+            runtime=str(self.around.runtime),
+            mail_index=self.mail_index,
+            hold=bool(latched),
+            quarantined=self.quarantined,
+            keyframe=str(self._keyframe(folder)),
+            numbers=self.numbers,
+            plants=str(self.around.runtime / "plants"),
+        )
+        self.state, self.why = ("latched", latched) if latched else ("starting", "")
+        try:
+            self.worker = WorkerProcess(order, self.around.control, self._hear, self._died)
+        except OSError as error:
+            self._tell("worker", "error", f"{self.plan.name}: worker not started: {error}")
+            self._again(f"the worker cannot be started: {error}")
+
+    def check(self, time_ns: int) -> None:
+        """Called often: notice a stall, and the end of the start."""
+        worker = self.worker
+        if worker is None or self._blame:
+            return
+        ring = worker.ring
+        if ring is None or self.settled is None:
+            if time_ns - self._spawned_ns > START_LIMIT_NS:
+                opening = [note.name for note in self.parts.values() if note.state == "opening"]
+                self._stalled(opening[-1] if opening else "", f"not running after {START_LIMIT_NS // NS_PER_S} s")
+            return
+        words, stall_ns = ring.words, self.plan.stall_ms * 1_000_000
+        began_ns = words[Word.TICK_BEGAN_NS]
+        if began_ns and time_ns - began_ns > stall_ns:
+            found = read_crumb(words[Word.BREADCRUMB])
+            part = ring.layout.parts[found[0]] if found else ""
+            doing = found[1].name.lower() if found else "between its parts"
+            self._stalled(part, f"{doing} did not come back within {self.plan.stall_ms} ms")
+        elif not began_ns and time_ns - words[Word.HEARTBEAT_NS] > stall_ns + 2 * self.plan.period_ns + NS_PER_S:
+            self._stalled("", "its worker does not tick")
+
+    def _stalled(self, part: str, why: str) -> None:
+        self._blame = f"{part}: {why}" if part else why
+        if part:
+            self.quarantined[part] = why
+        if self.worker is not None:
+            self.worker.kill()
+
+    async def stop(self, patience_s: float = 1.2) -> None:
+        """Ask the worker to drive safe and end; after `patience_s` it is killed. Returns when it is gone."""
+        self._cancel_retry()
+        self.state, self.why = "stopped", ""
+        worker = self.worker
+        if worker is None:
+            return
+        if not worker.send(Stop()):
+            worker.kill(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._ended.wait(), patience_s)
+        except TimeoutError:
+            worker.kill()
+            await self._ended.wait()
+
+    async def ask(self, letter_of: Callable[[int], Down]) -> str:
+        """Send a numbered letter and wait for the answer: why it was refused, or an empty text."""
+        worker = self.worker
+        if worker is None:
+            return f"loop {self.plan.name} does not run: {self.why or self.state}"
+        self._letters += 1
+        number = self._letters
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._replies[number] = answer
+        try:
+            if not worker.send(letter_of(number)):
+                return f"the mailbox of loop {self.plan.name} is full"
+            return await asyncio.wait_for(answer, REPLY_PATIENCE_S)
+        except TimeoutError:
+            return f"loop {self.plan.name} does not answer"
+        finally:
+            del self._replies[number]
+
+    async def set_number(self, name: str, value: float) -> str:
+        """Change a parameter between two ticks, and in every later generation. Why not, or an empty text."""
+        refusal = await self.ask(lambda number: SetNumber(number=number, name=name, value=value))
+        if not refusal:
+            self.numbers[name] = value
+        return refusal
+
+    async def clear(self) -> None:
+        """A person says go: forget quarantine, deaths and latch, and start again."""
+        await self.stop()
+        self.quarantined.clear()
+        self._crashes.clear()
+        self._backoff.clear()
+        self.around.latch(self.plan.name, "")
+        self.start()
+
+    def _hear(self, letter: Up) -> None:
+        if isinstance(letter, Report):
+            self.around.tell(
+                Event(
+                    time_ns=letter.time_ns, kind=letter.kind, subject=letter.subject,
+                    severity=letter.severity, message=letter.message, data=letter.data,
+                )
+            )  # fmt: skip
+        elif isinstance(letter, Reply):
+            waiting = self._replies.get(letter.number)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(letter.refusal)
+        elif isinstance(letter, PartNote):
+            self.parts[letter.name] = letter
+        elif isinstance(letter, ChannelNote):
+            self.channels[letter.signal] = letter
+        elif isinstance(letter, Settled):
+            self._settle(letter)
+        elif isinstance(letter, Keyframe):
+            self.around.keep_keyframe(self.plan.name, Path(letter.path))
+
+    def _settle(self, letter: Settled) -> None:
+        self.settled = letter
+        took_ms = (now_ns() - self._spawned_ns) // 1_000_000
+        if self.state == "latched":
+            self._tell("start", "warning", f"{self.plan.name}: held safe, latched: {self.why}")
+        elif self.state == "starting":
+            self.state = "running"
+            self.why = "; ".join(f"{part} is quarantined: {why}" for part, why in self.quarantined.items())
+            self._tell("start", "info", f"{self.plan.name}: running at {self.plan.rate_hz:g} Hz after {took_ms} ms")
+        self.around.renewed(self.plan.name)
+
+    def _died(self, code: int) -> None:
+        worker, self.worker = self.worker, None
+        self._ended.set()
+        for waiting in self._replies.values():
+            if not waiting.done():
+                waiting.set_result(f"loop {self.plan.name} ended")
+        if self.state == "stopped":
+            return
+        why = self._blame or self._cause(worker, code)
+        self._blame = ""
+        self.restarts_total += 1
+        self._tell("worker", "error", f"{self.plan.name}: worker died: {why}")
+        self._again(why)
+
+    def _cause(self, worker: WorkerProcess | None, code: int) -> str:
+        """Why it died, from the breadcrumb, the exit status and its last words."""
+        text = describe_exit(code)
+        ring = worker.ring if worker is not None else None
+        found = read_crumb(ring.words[Word.BREADCRUMB]) if ring is not None else None
+        if found is not None and ring is not None and found[0] < len(ring.layout.parts):
+            part, doing = ring.layout.parts[found[0]], found[1].name.lower()
+            text = f"{part}: {doing}: {text}"
+            ran_ns = now_ns() - ring.words[Word.TICK_BEGAN_NS]
+            if code == -signal.SIGXCPU or (code == -signal.SIGKILL and ran_ns >= self.plan.stall_ms * 1_000_000):
+                text = f"{part}: {doing} did not come back within {self.plan.stall_ms} ms"
+                self.quarantined[part] = text.partition(": ")[2]
+            elif -code in CRASH_SIGNALS:
+                self._crashes[part] = self._crashes.get(part, 0) + 1
+                if self._crashes[part] > 1:
+                    self.quarantined[part] = f"{doing} crashed twice: {describe_exit(code)}"
+        if worker is not None and worker.lines and code > 0:
+            text += f": {worker.lines[-1]}"
+        return text
+
+    def _again(self, why: str) -> None:
+        wait_ns = self._backoff.died(now_ns())
+        for part in list(self.quarantined):
+            if part in why:
+                self._tell("quarantine", "error", f"{part} is left out until 'agentctl clear {self.plan.name}': {why}")
+        if self.state == "latched" or wait_ns is None:
+            latched = self.why if self.state == "latched" else f"it died too often, the last time: {why}"
+            if self.state != "latched":
+                self.around.latch(self.plan.name, latched)
+                hint = f"fix it, then 'agentctl clear {self.plan.name}'"
+                self._tell("latch", "error", f"{self.plan.name}: latched, outputs stay safe: {latched}; {hint}")
+            self.state, self.why = "latched", latched
+            self._later(NS_PER_S if wait_ns is None else wait_ns, latched)
+            return
+        self.state, self.why = "backing off", why
+        if wait_ns == 0:
+            self.start()
+        else:
+            self._later(wait_ns, "")
+
+    def _later(self, wait_ns: int, latched: str) -> None:
+        self._retry = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self.start, latched)
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _tell(self, kind: str, severity: str, message: str) -> None:
+        self.around.tell(Event(time_ns=now_ns(), kind=kind, subject=self.plan.name, severity=severity, message=message))
+
+    def _keyframe(self, folder: Path) -> Path:
+        """The newest saved state: in memory from an earlier generation, else what the daemon kept on disk."""
+        found = generations(folder, "keyframe")
+        if found:
+            return folder / f"keyframe.{found[-1]}"
+        return self.around.state / "keyframes" / self.plan.name
+
+    def _prune(self, folder: Path) -> None:
+        """Old generations are the black box; keep the last few."""
+        limit = self.generation - KEEP_GENERATIONS
+        for entry in folder.iterdir():
+            suffix = entry.name.rpartition(".")[2]
+            if entry.name.startswith("order.") and entry.name.endswith(".json"):
+                suffix = entry.name.split(".")[1]
+            if suffix.isdigit() and int(suffix) <= limit and not entry.name.startswith("keyframe"):
+                entry.unlink(missing_ok=True)
