@@ -138,10 +138,16 @@ def build_agent(plan: AgentPlan) -> Agent:
     return cls(**given)
 
 
+def guess(name: str, known: list[str]) -> str:
+    """The nearest known name, or an empty text when none is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return close[0] if close else ""
+
+
 def nearest(name: str, known: list[str]) -> str:
     """`; did you mean 'x'?`, or nothing when no known name is near."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = guess(name, known)
+    return f"; did you mean {close!r}?" if close else ""
 
 
 def failing_line(error: BaseException, path: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from agentd.config.plan import AgentPlan, DevicePlan, SignalPlan
 from agentd.config.schema import LoopEntry
-from agentd.config.tree import Place, Section
+from agentd.config.tree import Place, Section, Tree
 from agentd.registry import nearest
 from agents.agent import Agent, OutputDeclaration
 from hal.device import Device
@@ -19,7 +19,8 @@ class DeviceDraft:
 
     name: str
     place: Place
-    section: Section
+    section: Section | None
+    """None when the entry is no section, which is reported already."""
     loop: str = ""
     device: Device | None = None
     plan: DevicePlan | None = None
@@ -36,12 +37,14 @@ class AgentDraft:
 
     name: str
     place: Place
-    section: Section
+    section: Section | None
     loop: str
     agent: Agent | None = None
     plan: AgentPlan | None = None
-    wires: frozenset[str] = frozenset()
-    """The keys that are not the constructor's: its declarations."""
+    wires: dict[str, Tree] = field(default_factory=dict)
+    """What its declarations are wired to: the keys that are not the constructor's."""
+    misspelt: frozenset[str] = frozenset()
+    """Names that an unknown key most likely means; they are not reported as missing as well."""
     priority: int = 0
 
     @property

@@ -65,16 +65,17 @@ class Inputs:
         """The wire, or None when it is left open or wrong; what is wrong is reported."""
         who = f"{agent.name}.{declaration.name}"
         if tree is None or (isinstance(tree, Scalar) and tree.value is None):
-            if not declaration.type.optional:
+            if not declaration.type.optional and declaration.name not in agent.misspelt:
                 self._problems.add(agent.place, f"{who}: is not wired; expected {expected_value(declaration)}")
             return None
         delayed = False
         if isinstance(tree, Section):
-            delayed = read_entry(tree, WireEntry, who, self._problems, elsewhere=("signal",)).delayed
             inner = tree.get("signal")
             if inner is None or isinstance(inner, Section):
-                self._problems.add(tree.place, f"{who}: expected `{{signal: OWNER.SIGNAL, delayed: true}}`")
+                form = "{signal: OWNER.SIGNAL, delayed: true}"
+                self._problems.add(tree.place, f"{who}: found {shown(tree)}, expected {form}")
                 return None
+            delayed = read_entry(tree, WireEntry, who, self._problems, elsewhere=("signal",)).delayed
             tree = inner
         wire = _Wire(agent, declaration, who, delayed)
         if isinstance(tree, Items):

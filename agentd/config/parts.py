@@ -60,14 +60,16 @@ class PartsShop:
 
     def device(self, draft: DeviceDraft) -> None:
         """Set the draft's device and plan, or report why not."""
-        named = self._named(registry.DRIVERS, draft.name, draft.place, draft.section)
-        if named is None:
+        section = draft.section
+        named = None if section is None else self._named(registry.DRIVERS, draft.name, draft.place, section)
+        if section is None or named is None:
             return
-        arguments = self._arguments(named, draft.name, draft.place, draft.section)
         known = [*DEVICE_KEYS, *_plain_and_models(named)]
-        for key, place, _ in draft.section:
-            if key not in known:
-                self._problems.unknown_key(place, draft.name, key, known)
+        unknown = [key for key in section.entries if key not in known]
+        misspelt = frozenset(registry.guess(key, known) for key in unknown)
+        arguments = self._arguments(named, draft, section, misspelt)
+        for key in unknown:
+            self._problems.unknown_key(section.keys[key], draft.name, key, known)
         for parameter in named.parameters.values():
             if parameter.kind != "plain" and parameter.required:
                 self._problems.add(draft.place, f"{draft.name}: a driver gets no {parameter.kind} injected")
@@ -87,14 +89,17 @@ class PartsShop:
 
     def agent(self, draft: AgentDraft) -> None:
         """Set the draft's agent, its plan without wiring, and which keys are wiring; or report why not."""
-        named = self._named(registry.AGENTS, draft.name, draft.place, draft.section)
-        if named is None:
+        section = draft.section
+        named = None if section is None else self._named(registry.AGENTS, draft.name, draft.place, section)
+        if section is None or named is None:
             return
-        if (tree := draft.section.get("priority")) is not None:
+        if (tree := section.get("priority")) is not None:
             priority = read_value(tree, Priority, f"{draft.name}.priority", self._problems)
             draft.priority = priority if isinstance(priority, int) else 0
-        arguments = self._arguments(named, draft.name, draft.place, draft.section)
-        seed = self._seed(draft, named)
+        known = [*_agent_keys(named), *named.cls.__declarations__]
+        misspelt = frozenset(registry.guess(key, known) for key in section.entries if key not in known)
+        arguments = self._arguments(named, draft, section, misspelt)
+        seed = self._seed(draft.name, section, named)
         if arguments.complete:
             plan = AgentPlan(
                 name=draft.name,
@@ -107,7 +112,7 @@ class PartsShop:
             )
             draft.agent = self._made(lambda: registry.build_agent(plan), draft.name, named)
             draft.plan = plan if draft.agent is not None else None
-        self._sort_keys(draft, named)
+        self._sort_keys(draft, section, named)
 
     def _named(self, kind: Kind[PartT], who: str, place: Place, section: Section) -> _Named | None:
         tree = section.get(kind.noun)
@@ -127,15 +132,18 @@ class PartsShop:
             self._problems.add(tree.place, f"{who}: {error}")
         return None
 
-    def _arguments(self, named: _Named, who: str, place: Place, section: Section) -> _Arguments:
-        found = _Arguments()
+    def _arguments(
+        self, named: _Named, draft: DeviceDraft | AgentDraft, section: Section, misspelt: frozenset[str]
+    ) -> _Arguments:
+        found, who = _Arguments(), draft.name
         for name, parameter in named.parameters.items():
             tree = section.get(name)
             if tree is None:
                 if parameter.required and parameter.kind != "generator":
-                    wanted = "a model's name" if parameter.kind == "model" else expected(parameter.hint)
-                    self._problems.add(place, f"{who}: {name} is missing; {named.name} expects {wanted}")
                     found.complete = False
+                    wanted = "a model's name" if parameter.kind == "model" else expected(parameter.hint)
+                    if name not in misspelt:
+                        self._problems.add(draft.place, f"{who}: {name} is missing; {named.name} expects {wanted}")
             elif parameter.kind == "model":
                 self._model(found, name, tree, who)
             elif parameter.kind == "plain":
@@ -170,23 +178,22 @@ class PartsShop:
         else:
             found.models[name], found.hashes[name] = str(model.path), model.sha256
 
-    def _seed(self, draft: AgentDraft, named: _Named) -> int:
+    def _seed(self, who: str, section: Section, named: _Named) -> int:
         """The configured seed, else one that follows from the names: the same file repeats the same run."""
-        tree = draft.section.get("seed")
+        tree = section.get("seed")
         if tree is not None and "seed" in _agent_keys(named) and "seed" not in named.parameters:
-            value = read_value(tree, int, f"{draft.name}.seed", self._problems)
+            value = read_value(tree, int, f"{who}.seed", self._problems)
             if isinstance(value, int) and value >= 0:
                 return value
             if value is not None:
-                self._problems.add(tree.place, f"{draft.name}.seed: found {value}, expected 0 or more")
-        return int.from_bytes(hashlib.sha256(f"{self._node}/{draft.name}".encode()).digest()[:4], "big")
+                self._problems.add(tree.place, f"{who}.seed: found {value}, expected 0 or more")
+        return int.from_bytes(hashlib.sha256(f"{self._node}/{who}".encode()).digest()[:4], "big")
 
     def _made(self, make: Callable[[], PartT], who: str, named: _Named) -> PartT | None:
         try:
             return make()
-        except (ValueError, TypeError, RegistryError) as error:
-            where = registry.failing_line(error, named.path) if named.path else ""
-            self._problems.add(named.place, f"{who}: {where + ': ' if where else ''}{error}")
+        except (ValueError, RegistryError) as error:
+            self._problems.add(named.place, f"{who}: {error}")
         except Exception as error:  # foreign code: contained, and shown with its own line
             where = registry.failing_line(error, named.path) if named.path else ""
             self._problems.add(
@@ -195,19 +202,16 @@ class PartsShop:
             )
         return None
 
-    def _sort_keys(self, draft: AgentDraft, named: _Named) -> None:
+    def _sort_keys(self, draft: AgentDraft, section: Section, named: _Named) -> None:
         """Keys that are wiring, by the instance's declarations; by the class's when there is no instance."""
         own = named.cls.__declarations__ if draft.agent is None else draft.agent.signals
-        configurable = _agent_keys(named)
-        wires = []
-        for key, place, _ in draft.section:
-            if key in own and key not in configurable:
-                wires.append(key)
-            elif key not in configurable:
-                known = [*configurable, *own]
-                if draft.agent is not None or registry.nearest(key, known):
-                    self._problems.unknown_key(place, draft.name, key, known)
-        draft.wires = frozenset(wires)
+        known = [*_agent_keys(named), *own]
+        unknown = [key for key in section.entries if key not in known]
+        for key in unknown:
+            if draft.agent is not None or registry.guess(key, known):
+                self._problems.unknown_key(section.keys[key], draft.name, key, known)
+        draft.misspelt = frozenset(registry.guess(key, known) for key in unknown)
+        draft.wires = {key: tree for key, _, tree in section if key in own and key not in _agent_keys(named)}
 
 
 def _plain_and_models(named: _Named) -> list[str]:

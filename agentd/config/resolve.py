@@ -32,7 +32,7 @@ from agentd.config.schema import (
     section_of,
     texts_of,
 )
-from agentd.config.tree import NOWHERE, Place, Problems, Scalar, Section, shown
+from agentd.config.tree import NOWHERE, Place, Problems, Scalar, Section, Tree, shown
 from agentd.config.wiring import Wiring
 from agentd.registry import nearest
 from hal.signal import NODE_NAME, OWNER_NAME
@@ -60,6 +60,8 @@ class _Resolver:
         self._problems = problems
         self._draft = NodeDraft()
         self._models = ModelStore(path.parent, problems)
+        self._devices_unclear = False
+        """A loop names devices in a way that nobody understands: which device is in no loop cannot be said."""
 
     def node(self, top: Section, http: str | None) -> NodePlan:
         """Everything; the result counts only when no problem was found."""
@@ -98,9 +100,8 @@ class _Resolver:
         """Names first, then instances: a name that is taken twice is reported wherever it stands."""
         devices = section_of(top.get("devices"), "devices", self._problems)
         for name, place, tree in devices or ():
-            section = section_of(tree, name, self._problems)
             if self._name_is_free(name, place, "device"):
-                draft = DeviceDraft(name, place, section or Section({}, {}, tree.place))
+                draft = DeviceDraft(name, place, self._part(tree, name))
                 self._draft.devices[name] = self._draft.owners[name] = draft
         loops = section_of(top.get("loops"), "loops", self._problems)
         for name, place, tree in loops or ():
@@ -112,7 +113,7 @@ class _Resolver:
                 top.keys.get("loops", NOWHERE), "no loops: nothing would run; expected `loops:` with one entry at least"
             )
         for device in self._draft.devices.values():
-            if not device.loop:
+            if not device.loop and not self._devices_unclear:
                 self._problems.add(device.place, f"{device.name}: is in no loop; add it to the `devices:` of one loop")
         shop = PartsShop(self._path.parent, self._draft.node, self._models, self._problems)
         for device in self._draft.devices.values():
@@ -127,12 +128,13 @@ class _Resolver:
             section, LoopEntry, who, self._problems, elsewhere=("devices", "agents"), required={"rate_hz": place}
         )
         loop = self._draft.loops[name] = LoopDraft(name, place, entry)
-        for device_name, at in texts_of(section.get("devices"), f"{who}.devices", "a device's name", self._problems):
+        devices = section.get("devices")
+        self._devices_unclear |= isinstance(devices, Scalar | Section)
+        for device_name, at in texts_of(devices, f"{who}.devices", "a device's name", self._problems):
             self._take_device(loop, device_name, at)
         for agent_name, at, tree in section_of(section.get("agents"), f"{who}.agents", self._problems) or ():
-            agent_section = section_of(tree, agent_name, self._problems) or Section({}, {}, tree.place)
             if self._name_is_free(agent_name, at, "agent"):
-                agent = AgentDraft(agent_name, at, agent_section, name)
+                agent = AgentDraft(agent_name, at, self._part(tree, agent_name), name)
                 self._draft.owners[agent_name] = agent
                 loop.agents.append(agent)
         if section.get("devices") is None and section.get("agents") is None:
@@ -141,6 +143,7 @@ class _Resolver:
     def _take_device(self, loop: LoopDraft, name: str, place: Place) -> None:
         device = self._draft.devices.get(name)
         if device is None:
+            self._devices_unclear = True
             known = list(self._draft.devices)
             hint = nearest(name, known) or "; known: " + (", ".join(known) or "none")
             self._problems.add(place, f"loops.{loop.name}.devices: unknown device {name!r}{hint}")
@@ -152,6 +155,12 @@ class _Resolver:
         else:
             device.loop = loop.name
             loop.devices.append(device)
+
+    def _part(self, tree: Tree, name: str) -> Section | None:
+        """A part's entry. Nothing at all is an empty section: what it needs is then reported as missing."""
+        section = section_of(tree, name, self._problems)
+        empty = isinstance(tree, Scalar) and tree.value is None
+        return Section({}, {}, tree.place) if section is None and empty else section
 
     def _name_is_free(self, name: str, place: Place, what: str) -> bool:
         if not OWNER_NAME.fullmatch(name):

@@ -46,7 +46,7 @@ class Wiring:
             return
         inputs, params, drives = [], {}, []
         for name, declaration in draft.agent.signals.items():
-            tree = draft.section.get(name) if name in draft.wires else None
+            tree = draft.wires.get(name)
             if isinstance(declaration, InputDeclaration):
                 wire = self._inputs.read(draft, declaration, tree)
                 inputs += [wire] if wire is not None else []
@@ -57,8 +57,7 @@ class Wiring:
                 drives += [drive] if drive is not None else []
             elif tree is not None:
                 kind = type(declaration).__name__.removesuffix("Declaration").lower()
-                place = draft.section.keys[name]
-                self._problems.add(place, f"{draft.name}.{name}: is {kind}, which is never wired; remove the key")
+                self._problems.add(tree.place, f"{draft.name}.{name}: is {kind}, which is never wired; remove the key")
         draft.plan = msgspec.structs.replace(
             draft.plan,
             inputs=tuple(inputs),
