@@ -111,13 +111,13 @@ class AgentPort:
             )
         )
 
-    def step(self, tick: Tick, row: LoopRow, now_ns: int) -> None:
+    def step(self, tick: Tick, row: LoopRow) -> None:
         """Latch inputs, step, store outputs, ask the guard. Never raises."""
         agent = self.agent
         if agent is None or self.broken:
             self._give_up(row, Absent.QUARANTINED if agent is None else Absent.AGENT_ERROR)
             return
-        oldest_ns = self._latch(agent, row, now_ns)
+        oldest_ns = self._latch(agent, row, tick.time_ns)
         if oldest_ns is None:
             self._give_up(row, Absent.INPUT_ABSENT, keep_held=True)
             return
@@ -155,9 +155,12 @@ class AgentPort:
             )
         self._declared = frozenset(before)
 
-    def _latch(self, agent: Agent, row: LoopRow, now_ns: int) -> int | None:
-        """Set every wired input. The stamp of the oldest required one; None when one of them is absent."""
-        oldest_ns = now_ns
+    def _latch(self, agent: Agent, row: LoopRow, began_ns: int) -> int | None:
+        """Set every wired input. The stamp of the oldest required one; None when one of them is absent.
+
+        Nothing is younger than the tick's beginning: the guard decides as of then, so that replay repeats it.
+        """
+        oldest_ns = began_ns
         reasons, stamps, values = row.reasons, row.stamps_ns, row.values
         attributes = agent.__dict__
         for wire in self._wires:

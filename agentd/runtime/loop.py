@@ -76,7 +76,7 @@ class ScanCycle:
 
         read_end_ns = self._read(began_ns)
         step_end_ns = self._step(read_end_ns)
-        self.guard.decide(step_end_ns, tick.dt_s, self.stop, self.view)
+        self.guard.decide(began_ns, tick.dt_s, self.stop, self.view)
         guard_end_ns = now()
         if self.stop:
             flags |= Flag.HOLD
@@ -128,7 +128,7 @@ class ScanCycle:
         first = len(self.devices)
         for i, port in enumerate(self.agents, first):
             words[Word.BREADCRUMB] = self._crumbs[i][1]
-            port.step(self.tick, self.row, before_ns)
+            port.step(self.tick, self.row)
             words[Word.BREADCRUMB] = 0
             after_ns = now()
             parts_ns[i] = u32(after_ns - before_ns)
