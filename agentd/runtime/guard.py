@@ -167,7 +167,7 @@ class Channel:
         self.applied = _typed(self.plan, self._position)
 
     def decide(self, now_ns: int, dt_s: float, stop: Verdict, row: RowView) -> float:
-        """The value to write in the tick that began at `now_ns`. `stop` is 0, or the verdict that overrules everybody."""
+        """The value to write in the tick that began at `now_ns`; `stop` is 0, or the verdict that overrules all."""
         dt_s = min(max(dt_s, 0.0), self._max_dt_s) if math.isfinite(dt_s) else 0.0
         if self._leases and any(held.expires_ns <= now_ns for held in self._leases):
             self._leases = [held for held in self._leases if held.expires_ns > now_ns]

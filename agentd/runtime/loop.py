@@ -172,8 +172,8 @@ class ScanCycle:
             before, self._verdicts[i] = self._verdicts[i], verdict
             if verdict is not Verdict.AS_ASKED:
                 channel.interventions_total += 1
-            elif before is Verdict.SLEW_LIMITED:
-                continue
+            elif before in (Verdict.SLEW_LIMITED, Verdict.SAFE_HOLD):
+                continue  # it has arrived, or the loop has started: nothing that a person must know
             signal, name = channel.plan.signal, verdict.name.lower()
             text = f"{signal}: {name.replace('_', ' ')}: {channel.applied:g} applied"
             if verdict in (Verdict.CLAMPED, Verdict.SLEW_LIMITED):
