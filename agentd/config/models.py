@@ -1,64 +1,91 @@
-"""Model files by name: beside the configuration, then in `agents/models/`; hashed, and tried in a child process.
+"""Models that a configuration names: found, compared with their manifest, and tried in a child process.
 
-A damaged model can crash the interpreter that loads it, so the first load of each model happens in a process of its
-own. A model that was found sound is remembered by its hash, because that load takes longer than all other checks.
+A damaged model can crash the interpreter that loads it, so each model is loaded for the first time in a process of
+its own (`hal.accelerators.check`). That takes longer than all other checks together: a model that was found sound is
+remembered by its hash, its manifest's, and the versions of what runs it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import os
+import platform
 from pathlib import Path
 
-import agents
 from agentd.config.tree import Place, Problems
 from agentd.registry import nearest
-from hal.signal import NODE_NAME
+from hal.accelerators.check import check_in_child
+from hal.model import SHIPPED, SUFFIX, Model, ModelError, find_model
 
-SUFFIX = ".tflite"
-
-
-@dataclass(frozen=True, slots=True)
-class FoundModel:
-    """A model file that exists."""
-
-    name: str
-    path: Path
-    sha256: str
+CHECK_TIMEOUT_S = 10.0
+_RUNTIMES = ("ai-edge-litert", "tflite-runtime", "numpy")
 
 
 class ModelStore:
     """The models that one configuration can name, and those that it did."""
 
     def __init__(self, directory: Path, problems: Problems) -> None:
-        self._folders = [directory / "models", directory, *(Path(p) / "models" for p in agents.__path__)]
+        self._directory = directory
         self._problems = problems
-        self._used: dict[str, tuple[FoundModel, Place, str]] = {}
+        self._used: dict[Path, tuple[Model, Place, str]] = {}
 
-    def find(self, name: str, place: Place, who: str) -> FoundModel | None:
-        """The model of that name, or None after reporting what is known instead."""
-        path = self._path(name)
-        if path is None:
-            hint = nearest(name, self._known()) or "; known: " + (", ".join(self._known()) or "none")
-            self._problems.add(place, f"{who}: there is no model {name!r}{hint}")
+    def find(self, name: str, place: Place, who: str) -> Model | None:
+        """The model of that name, or None after reporting what is wrong with it."""
+        try:
+            path = find_model(name, self._directory)
+        except ModelError as error:
+            known = [file.stem for folder in self._folders() for file in folder.glob(f"*{SUFFIX}")]
+            self._problems.add(place, f"{who}: {error}{nearest(name, known)}")
             return None
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            self._problems.add(place, f"{who}: model {path.name} cannot be read: {error.strerror}")
+            model = Model(path)
+            model.verify()
+        except ModelError as error:
+            self._problems.add(place, f"{who}: {error}")
             return None
-        found = FoundModel(name, path, digest)
-        self._used.setdefault(digest, (found, place, who))
-        return found
+        self._used.setdefault(path, (model, place, who))
+        return model
 
     def check_all(self) -> None:
-        """Load every model that was found, once, in a child process. Late: it costs more than everything else."""
+        """Load every model that was found, unless it was sound before. Late: it costs more than everything else."""
+        for model, place, who in self._used.values():
+            mark = _cache_dir() / "sound-models" / _identity(model)
+            if mark.exists():
+                continue
+            reason = check_in_child(model.path, CHECK_TIMEOUT_S)
+            if reason is None:
+                _remember(mark)
+            else:
+                self._problems.add(place, f"{who}: {reason}")
 
-    def _path(self, name: str) -> Path | None:
-        if not NODE_NAME.fullmatch(name):
-            return None
-        paths = (folder / f"{name}{SUFFIX}" for folder in self._folders)
-        return next((path.resolve() for path in paths if path.is_file()), None)
+    def _folders(self) -> list[Path]:
+        return [self._directory / "models", self._directory, SHIPPED]
 
-    def _known(self) -> list[str]:
-        return sorted({path.stem for folder in self._folders for path in folder.glob(f"*{SUFFIX}")})
+
+def _identity(model: Model) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow, and only models need it
+
+    parts = [model.sha256, hashlib.sha256(model.path.with_suffix(".json").read_bytes()).hexdigest()]
+    for name in _RUNTIMES:
+        try:
+            parts.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return hashlib.sha256("\n".join([*parts, platform.machine()]).encode()).hexdigest()
+
+
+def _cache_dir() -> Path:
+    """`$CACHE_DIRECTORY` (systemd), else `$XDG_CACHE_HOME/agentd`, else `~/.cache/agentd`."""
+    systemd = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
+    if systemd:
+        return Path(systemd)
+    found = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(found) if found else Path("~/.cache").expanduser()) / "agentd"
+
+
+def _remember(mark: Path) -> None:
+    try:
+        mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark.touch(mode=0o600)
+    except OSError:
+        return  # a read-only home costs time at the next start, nothing else

@@ -35,6 +35,7 @@ from agentd.config.schema import (
 from agentd.config.tree import NOWHERE, Place, Problems, Scalar, Section, Tree, shown
 from agentd.config.wiring import Wiring
 from agentd.registry import nearest
+from agentd.runtime.control import MAX_LOOPS
 from hal.signal import NODE_NAME, OWNER_NAME
 
 RESERVED = frozenset({"node"})
@@ -112,6 +113,8 @@ class _Resolver:
             self._problems.add(
                 top.keys.get("loops", NOWHERE), "no loops: nothing would run; expected `loops:` with one entry at least"
             )
+        for loop in list(self._draft.loops.values())[MAX_LOOPS:]:
+            self._problems.add(loop.place, f"loops.{loop.name}: is one too many; expected at most {MAX_LOOPS} loops")
         for device in self._draft.devices.values():
             if not device.loop and not self._devices_unclear:
                 self._problems.add(device.place, f"{device.name}: is in no loop; add it to the `devices:` of one loop")
