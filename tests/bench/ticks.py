@@ -6,6 +6,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from agentd.config.child import resolve_now
 from agentd.config.plan import LoopPlan
 from agentd.runtime import assembly
@@ -40,7 +42,7 @@ def make_plan(signals: int) -> LoopPlan:
             if resolution.plan is None:
                 raise RuntimeError("; ".join(map(str, resolution.problems)))
             loop = resolution.plan.loops[0]
-            have = sum(len(part.signals) for part in (*loop.devices, *loop.agents))
+            have = sum(len(d.signals) for d in loop.devices) + sum(len(a.signals) for a in loop.agents)
             if have == signals:
                 return loop
             extra += signals - have
@@ -54,14 +56,11 @@ def make_cycle(plan: LoopPlan, runtime: Path) -> ScanCycle:
     journal = Journal(clock.now_ns, lambda _report: True)
     devices = []
     for device in plan.devices:
-        source = type(device)(**{f: getattr(device, f) for f in device.__struct_fields__} | {"path": str(plant)})
-        port = assembly.device_port(source, journal.report)
+        port = assembly.device_port(msgspec.structs.replace(device, path=str(plant)), journal.report)
         port.open_now(clock.now_ns())
         devices.append(port)
     agents = [assembly.agent_port(agent, journal.report) for agent in plan.agents]
-    return assembly.assemble(
-        plan, devices, agents, clock=clock, journal=journal, runtime=runtime, generation=1
-    )
+    return assembly.assemble(plan, devices, agents, clock=clock, journal=journal, runtime=runtime, generation=1)
 
 
 def bookkeeping_us(signals: int) -> dict[str, float]:
