@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentd.backoff import Backoff
+from agentd.backoff import LAST_NS, Backoff
 from agentd.config.plan import LoopPlan
 from agentd.event import Event
 from agentd.runtime.control import Control
@@ -26,6 +26,7 @@ from agentd.runtime.letters import (
     PartNote,
     Reply,
     Report,
+    Safe,
     SetNumber,
     Settled,
     Stop,
@@ -80,7 +81,9 @@ class LoopSupervisor:
     generation: int = 0
     _backoff: Backoff = field(default_factory=Backoff)
     _crashes: dict[str, int] = field(default_factory=dict)
-    _spawned_ns: int = 0
+    _start_limit_ns: int = 0
+    _was_safe: bool = False
+    """This generation has opened its devices and written safe values."""
     _retry: asyncio.TimerHandle | None = None
     _blame: str = ""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,8 +100,12 @@ class LoopSupervisor:
         """Running as it should, or held as it should."""
         return self.state in ("running", "latched") and self.worker is not None and self.settled is not None
 
-    def start(self, latched: str = "") -> None:
-        """Spawn a worker; with `latched` one that holds everything safe and runs no agents."""
+    def start(self, latched: str = "", not_before_ns: int = 0) -> None:
+        """Spawn a worker; with `latched` one that holds everything safe and runs no agents.
+
+        Until `not_before_ns` it holds everything safe and loads nothing else: backing off delays agents, never
+        safe values.
+        """
         self._cancel_retry()
         folder = self.around.runtime / self.plan.name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,7 +113,8 @@ class LoopSupervisor:
         self._prune(folder)
         self.parts.clear()
         self.channels.clear()
-        self.settled, self._blame, self._spawned_ns = None, "", now_ns()
+        self.settled, self._blame, self._was_safe = None, "", False
+        self._start_limit_ns = max(now_ns(), not_before_ns) + START_LIMIT_NS
         self._ended.clear()
         order = Order(
             plan=self.plan,
@@ -116,10 +124,14 @@ class LoopSupervisor:
             hold=bool(latched),
             quarantined=self.quarantined,
             keyframe=str(self._keyframe(folder)),
+            not_before_ns=not_before_ns,
             numbers=self.numbers,
             plants=str(self.around.runtime / "plants"),
         )
-        self.state, self.why = ("latched", latched) if latched else ("starting", "")
+        if latched:
+            self.state, self.why = "latched", latched
+        elif self.state != "backing off":
+            self.state, self.why = "starting", ""
         try:
             self.worker = WorkerProcess(order, self.around.control, self._hear, self._died)
         except OSError as error:
@@ -133,7 +145,7 @@ class LoopSupervisor:
             return
         ring = worker.ring
         if ring is None or self.settled is None:
-            if time_ns - self._spawned_ns > START_LIMIT_NS:
+            if time_ns > self._start_limit_ns:
                 opening = [note.name for note in self.parts.values() if note.state == "opening"]
                 self._stalled(opening[-1] if opening else "", f"not running after {START_LIMIT_NS // NS_PER_S} s")
             return
@@ -219,6 +231,8 @@ class LoopSupervisor:
             self.parts[letter.name] = letter
         elif isinstance(letter, ChannelNote):
             self.channels[letter.signal] = letter
+        elif isinstance(letter, Safe):
+            self._was_safe = True
         elif isinstance(letter, Settled):
             self._settle(letter)
         elif isinstance(letter, Keyframe):
@@ -226,13 +240,12 @@ class LoopSupervisor:
 
     def _settle(self, letter: Settled) -> None:
         self.settled = letter
-        took_ms = (now_ns() - self._spawned_ns) // 1_000_000
         if self.state == "latched":
             self._tell("start", "warning", f"{self.plan.name}: held safe, latched: {self.why}")
-        elif self.state == "starting":
+        elif self.state in ("starting", "backing off"):
             self.state = "running"
             self.why = "; ".join(f"{part} is quarantined: {why}" for part, why in self.quarantined.items())
-            self._tell("start", "info", f"{self.plan.name}: running at {self.plan.rate_hz:g} Hz after {took_ms} ms")
+            self._tell("start", "info", f"{self.plan.name}: running at {self.plan.rate_hz:g} Hz")
         self.around.renewed(self.plan.name)
 
     def _died(self, code: int) -> None:
@@ -274,23 +287,29 @@ class LoopSupervisor:
         for part in list(self.quarantined):
             if part in why:
                 self._tell("quarantine", "error", f"{part} is left out until 'agentctl clear {self.plan.name}': {why}")
-        if self.state == "latched" or wait_ns is None:
-            latched = self.why if self.state == "latched" else f"it died too often, the last time: {why}"
-            if self.state != "latched":
-                self.around.latch(self.plan.name, latched)
-                hint = f"fix it, then 'agentctl clear {self.plan.name}'"
-                self._tell("latch", "error", f"{self.plan.name}: latched, outputs stay safe: {latched}; {hint}")
-            self.state, self.why = "latched", latched
-            self._later(NS_PER_S if wait_ns is None else wait_ns, latched)
-            return
-        self.state, self.why = "backing off", why
-        if wait_ns == 0:
-            self.start()
+        if wait_ns is None and self.state != "latched":
+            self._latch(f"it died too often, the last time: {why}")
+        if self.state == "latched":
+            latched = self.why
+            self._spawn(LAST_NS, lambda: self.start(latched))
         else:
-            self._later(wait_ns, "")
+            self.state, self.why = "backing off", why
+            wait_ns = wait_ns or 0
+            not_before_ns = now_ns() + wait_ns
+            self._spawn(wait_ns, lambda: self.start(not_before_ns=not_before_ns))
 
-    def _later(self, wait_ns: int, latched: str) -> None:
-        self._retry = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self.start, latched)
+    def _latch(self, why: str) -> None:
+        self.state, self.why = "latched", why
+        self.around.latch(self.plan.name, why)
+        hint = f"fix it, then 'agentctl clear {self.plan.name}'"
+        self._tell("latch", "error", f"{self.plan.name}: latched, outputs stay safe: {why}; {hint}")
+
+    def _spawn(self, wait_ns: int, start: Callable[[], None]) -> None:
+        """At once when the last generation came to safe values; one that did not would only die again."""
+        if self._was_safe or wait_ns == 0:
+            start()
+        else:
+            self._retry = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, start)
 
     def _cancel_retry(self) -> None:
         if self._retry is not None:

@@ -31,6 +31,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Parts to leave out, and why."""
     keyframe: str = ""
     """File with the agents' saved state; empty when there is none."""
+    not_before_ns: int = 0
+    """Backing off: hold everything safe and load no agents before this time (CLOCK_BOOTTIME)."""
     numbers: dict[str, float] = {}
     """Parameters and constants that were changed since the configuration was read."""
     plants: str = ""
@@ -113,6 +115,10 @@ class ChannelNote(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag
     interventions_total: int
 
 
+class Safe(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="safe"):
+    """The devices were opened and hold their safe values."""
+
+
 class Settled(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="settled"):
     """The warm-up ticks are over: which requests the kernel granted."""
 
@@ -126,7 +132,7 @@ class Keyframe(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="k
     path: str
 
 
-Up = Report | Reply | PartNote | ChannelNote | Settled | Keyframe
+Up = Report | Reply | PartNote | ChannelNote | Safe | Settled | Keyframe
 
 
 class Mailbox:

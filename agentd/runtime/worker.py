@@ -19,11 +19,11 @@ from pathlib import Path
 import msgspec
 
 from agentd.runtime import assembly, keyframe, realtime
-from agentd.runtime.control import HEARTBEAT, Control
+from agentd.runtime.control import HEARTBEAT, MAIL, Control
 from agentd.runtime.device_port import DevicePort, describe
 from agentd.runtime.guard import Verdict
 from agentd.runtime.journal import Journal
-from agentd.runtime.letters import Mailbox, Order, PartNote, Settled, Up
+from agentd.runtime.letters import Mailbox, Order, PartNote, Safe, Settled, Up
 from agentd.runtime.loop import ScanCycle
 from agentd.runtime.ring import Word, WorkerState
 from agentd.runtime.schedule import Schedule
@@ -53,6 +53,7 @@ class Worker:
         self.runtime = Path(order.runtime)
         self.journal = Journal(self.clock.now_ns, self._send)
         self.control = Control(self.runtime / "control")
+        self._mail_word = MAIL + order.mail_index
         self.opener = ThreadPoolExecutor(4, thread_name_prefix="open")
         self.devices: list[DevicePort] = []
         self.terminated = False
@@ -97,11 +98,20 @@ class Worker:
         for port in later:
             port.poll(self.clock.now_ns(), self.opener)
         self.devices = [made[plan.name] for plan in self.plan.devices]
+        self._send(Safe())
 
     def _write_safe(self, port: DevicePort) -> None:
         """A new device holds its declared safe values; the guard's may differ and come with the first tick."""
         safe = {entry.signal: entry.safe for entry in self.plan.channels}
         port.write_safe(Tick(0, self.clock.now_ns(), 0.0), safe)
+
+    def back_off(self) -> None:
+        """Wait until agents may be loaded again; the outputs are safe meanwhile."""
+        clock, words = self.clock, self.control.words
+        while clock.now_ns() < self.order.not_before_ns and not self.terminated:
+            if clock.now_ns() > words[HEARTBEAT] + DAEMON_SILENT_NS or words[self._mail_word]:
+                return
+            clock.wait_until(min(self.order.not_before_ns, clock.now_ns() + SLICE_NS))
 
     def assemble(self) -> ScanCycle:
         """Import and build the agents, give them their state back, lay out the row."""
@@ -237,6 +247,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the daemon decides
     worker.take_lock()
     worker.open_devices()
+    worker.back_off()
     cycle = worker.assemble()
     worker.run(cycle)
     worker.opener.shutdown(wait=False, cancel_futures=True)
