@@ -29,6 +29,9 @@ WHEEL_NOISE = 0.04
 WHEEL_MISMATCH = 0.02
 """Largest constant difference of one wheel from its nominal speed: why a steering loop wants an integral part."""
 
+TRACTION = 1.5
+"""Acceleration and braking in m/s2 that the tyres give: 0.27 m to a stop from 0.9 m/s."""
+
 _STANDSTILL = 1e-4
 
 
@@ -57,8 +60,12 @@ class Body:
         """Move for `dt_s` with the commanded speed in m/s and steering -1..1; `gains` multiply each wheel's speed."""
         turn = 0.5 * TRACK_WIDTH_M * steering * MAX_CURVATURE
         follow = 1.0 - math.exp(-dt_s / MOTOR_LAG_S)
-        self.left += follow * (_wheel(speed * (1.0 - turn)) * gains[0] - self.left)
-        self.right += follow * (_wheel(speed * (1.0 + turn)) * gains[1] - self.right)
+        left = follow * (_wheel(speed * (1.0 - turn)) * gains[0] - self.left)
+        right = follow * (_wheel(speed * (1.0 + turn)) * gains[1] - self.right)
+        excess = 0.5 * (left + right)
+        excess -= min(max(excess, -TRACTION * dt_s), TRACTION * dt_s)
+        self.left += left - excess
+        self.right += right - excess
         if speed == 0.0 and abs(self.left) + abs(self.right) < _STANDSTILL:
             self.stop()
             return

@@ -5,9 +5,9 @@ radius whatever the speed, so at speed 0 the robot stands still. `offset_true` i
 0.18 m before the axle, is left of the line: a robot that is left of its line has a positive offset and steers
 right, which is what a PID controller with setpoint 0 and positive gains does.
 
-In curves the tyres slip beyond 1.8 m/s2 (`diff_drive.GRIP`): the robot runs wide. When the line has been out of
-sight for a second, or at once when it is far away, somebody puts the robot back on the line where it left it; that
-lap is void. The plant outlives its worker, see `plant_state`.
+In curves the tyres slip beyond a lateral acceleration of `diff_drive.GRIP`: the robot runs wide. When the line has
+been out of sight for two seconds, or at once when it is far away, somebody puts the robot back on the line where it
+left it; that lap is void. The plant outlives its worker, see `plant_state`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ if TYPE_CHECKING:
 LOOKAHEAD_M = 0.18
 """The point whose offset is measured lies this far before the axle: the middle of the picture's lower half."""
 
-OFF_TRACK_M = 0.14
-OFF_TRACK_RAD = 1.0
-"""Beyond either the camera hardly sees the line, and the robot counts as off its track."""
+OFF_TRACK_M, OFF_TRACK_RAD = 0.14, 1.1
+"""Beyond either, at the look-ahead point, the camera hardly sees the line: the robot is off its track."""
 
-PUT_BACK_S = 1.0
+ASIDE_M, ASIDE_RAD = 0.06, 0.5
+"""A robot that stands still further off than this may have lost its line for good, whatever it was that stopped it."""
+
+PUT_BACK_S = 2.0
 PUT_BACK_M = 0.4
-"""A robot that is off its track for so long, or at once so far, is put back on the line."""
+"""A robot that is off its track, or stands aside, for so long, or is at once so far, is put back on the line."""
 
 LONGEST_GAP_S = 10.0
 """More time than this nobody let it drive on alone: elapsed time beyond it is not integrated."""
@@ -92,6 +94,7 @@ class LineFollower(Device):
         self._body = Body(x - aside * math.sin(heading), y + aside * math.cos(heading), heading)
         self._laps = Laps(self._line.length)
         self._piece, self._step, self._lost_s, self._put_back = 0, 0, 0.0, 0
+        self._off_track = False
         self._command = (0.0, 0.0)
         self._time_ns = 0
 
@@ -117,7 +120,7 @@ class LineFollower(Device):
         self.speed_measured = _steps(body.speed * (1.0 + 0.01 * self._noise * along), 0.01)
         self.yaw_rate = _steps(body.yaw_rate + 0.02 * self._noise * across, 0.01)
         self.offset_true = _steps(look.offset, 0.0005)
-        self.off_track = self._lost_s > 0.0
+        self.off_track = self._off_track
         self.progress = _steps(self._laps.s / self._line.length, 0.001)
         self.lap, self.resets = self._laps.count, self._put_back
         self.lap_time = _steps(self._laps.last_s, 0.001) if self._laps.count else None
@@ -182,18 +185,18 @@ class LineFollower(Device):
         self._watch(place, dt_s)
 
     def _watch(self, place: Place, dt_s: float) -> None:
-        """Whether it is off its track, and for how long."""
-        astray = abs(math.remainder(self._body.heading - place.heading, math.tau)) > OFF_TRACK_RAD
-        if not astray and abs(self._look().offset) < OFF_TRACK_M:
-            self._lost_s = 0.0
-            return
-        self._lost_s += dt_s
+        """Whether it has lost its line, and for how long."""
+        look = self._look()
+        offset, askew = abs(look.offset), abs(math.remainder(self._body.heading - look.heading, math.tau))
+        self._off_track = offset > OFF_TRACK_M or askew > OFF_TRACK_RAD
+        stuck = self._body.standing and (offset > ASIDE_M or askew > ASIDE_RAD)
+        self._lost_s = self._lost_s + dt_s if self._off_track or stuck else 0.0
         if self._lost_s > PUT_BACK_S or abs(place.offset) > PUT_BACK_M:
             self._body.x, self._body.y, self._body.heading = self._line.pose(place.s)
             self._body.stop()
             self._laps.void()
             self._put_back += 1
-            self._lost_s = 0.0
+            self._off_track, self._lost_s = False, 0.0
 
     def _look(self) -> Place:
         """Where the look-ahead point is."""
