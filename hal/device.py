@@ -67,6 +67,9 @@ class Device:
     def open(self) -> None:
         """Find the hardware and bring it to work. Raises DeviceError or NotReady."""
 
+    def prepare(self) -> None:
+        """Load what is slow to load (numpy, tables): once, after the safe values are written, before the first tick."""
+
     def read(self, tick: Tick) -> None:
         """Set every sensor attribute; `None` where the hardware has no value now."""
 

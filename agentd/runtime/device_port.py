@@ -91,6 +91,14 @@ class DevicePort:
         except Exception as error:
             self._failed("write", error, tick.time_ns)
 
+    def prepare(self) -> None:
+        """Let the device load what is slow to load, before the first tick."""
+        if self.device is not None:
+            try:
+                self.device.prepare()
+            except Exception as error:
+                self._report("device", self.name, "error", f"{self.name}: prepare: {describe(error)}")
+
     def open_now(self, now_ns: int) -> None:
         """Open in this thread: for the start of a worker, and for tests."""
         assert self.device is not None

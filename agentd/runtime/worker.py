@@ -126,6 +126,8 @@ class Worker:
                 agents.append(port)
         if any(s.type == "array" for d in self.plan.devices for s in d.signals):
             import numpy  # noqa: F401, PLC0415 - now rather than in the first tick
+        for device in self.devices:
+            device.prepare()
         cycle = assembly.assemble(
             self.plan, self.devices, agents, clock=self.clock, journal=self.journal,
             runtime=self.runtime, generation=self.order.generation, pid=os.getpid(),

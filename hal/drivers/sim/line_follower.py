@@ -112,7 +112,7 @@ class LineFollower(Device):
         """Let the time since the last tick pass, then look."""
         self._pass(tick)
         if self._camera is None:
-            self._set_up()
+            self.prepare()
         body, look = self._body, self._look()
         along, across = two_normals(self._seed, self._step << 1 | 1)
         self.x, self.y = _steps(body.x, 0.001), _steps(body.y, 0.001)
@@ -140,7 +140,7 @@ class LineFollower(Device):
             self._file.close()
             self._file = None
 
-    def _set_up(self) -> None:
+    def prepare(self) -> None:
         """Everything that needs numpy: safe values are written before this."""
         import numpy as np  # noqa: PLC0415 - see above
 
