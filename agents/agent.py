@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from hal.signal import Declaration, DeclarationError, Tick, collect
 
 
-class NoAnswer(Exception):  # noqa: N818 - an answer that is not given is not an error
+class NoAnswer(Exception):
     """Raised by `step`: no output of this tick counts. The message says why."""
 
 
@@ -61,7 +61,7 @@ class StateDeclaration(Declaration):
     default: float | int | bool | None = None
 
 
-def Input(  # noqa: N802 - reads as a type where it is used, like dataclasses.field
+def Input(
     *,
     unit: str = "",
     low: float | None = None,
@@ -73,7 +73,7 @@ def Input(  # noqa: N802 - reads as a type where it is used, like dataclasses.fi
     return InputDeclaration(unit=unit, low=low, high=high, shape=shape, doc=doc)
 
 
-def Output(  # noqa: N802 - as above
+def Output(
     *,
     unit: str = "",
     low: float | None = None,
@@ -86,12 +86,12 @@ def Output(  # noqa: N802 - as above
     return OutputDeclaration(unit=unit, low=low, high=high, resolution=resolution, shape=shape, doc=doc)
 
 
-def Applied(of: str, *, unit: str = "", doc: str = "") -> Any:  # noqa: N802 - as above
+def Applied(of: str, *, unit: str = "", doc: str = "") -> Any:
     """Declare that the agent reads back what was applied for its output `of`, as anti-windup needs."""
     return AppliedDeclaration(of=of, unit=unit, doc=doc)
 
 
-def Param(  # noqa: N802 - as above
+def Param(
     default: float | int | bool,
     *,
     unit: str = "",
@@ -103,7 +103,7 @@ def Param(  # noqa: N802 - as above
     return ParamDeclaration(default=default, unit=unit, low=low, high=high, doc=doc)
 
 
-def State(  # noqa: N802 - as above
+def State(
     default: float | int | bool | None = None, *, unit: str = "", shape: tuple[int, ...] | None = None, doc: str = ""
 ) -> Any:
     """Declare state. An array state is set in the constructor."""

@@ -88,5 +88,3 @@ def boot_id() -> str:
 def cpu_ns() -> int:
     """CPU time of this process, for accounting."""
     return time.process_time_ns()
-
-
