@@ -138,6 +138,16 @@ class RunningNode:
         """The process of a loop's worker."""
         return int(self.loop(loop)["pid"])
 
+    def wait_gone(self, pid: int, timeout_s: float = 10.0) -> None:
+        """Until a process has ended. Raises AssertionError."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        ended = select.select([pidfd], [], [], timeout_s)[0]
+        os.close(pidfd)
+        assert ended, f"process {pid} has not ended within {timeout_s} s"
+
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
         """Exit status and how long it took."""
         began_ns = self._clock.now_ns()
