@@ -48,6 +48,7 @@ class Command:
 class Snapshot:
     """The newest complete record: `time_ns` is when `state` held; `command` has been applied since."""
 
+    number: int
     time_ns: int
     command: tuple[float, ...]
     state: tuple[float, ...]
@@ -76,7 +77,8 @@ class PlantFile:
         except BaseException:
             os.close(self._fd)
             raise
-        self._number = max((command.number for command in read_commands(path)), default=0)
+        found = self.load()
+        self._number = found.number if found else 0
 
     def _lock(self, path: Path) -> None:
         try:
@@ -153,11 +155,11 @@ def _read(path: Path) -> tuple[bytes, int, int]:
 
 
 def _newest(data: bytes | mmap.mmap, slot: struct.Struct, commands: int) -> Snapshot | None:
-    best: tuple[int, Snapshot] | None = None
+    best: Snapshot | None = None
     for at in (_SLOTS_AT, _SLOTS_AT + _SLOT_SIZE):
         raw = data[at : at + slot.size]
         number, time_ns, *values = slot.unpack(raw)
         intact = number and _CRC.unpack_from(data, at + slot.size)[0] == zlib.crc32(raw)
-        if intact and (best is None or number > best[0]):
-            best = number, Snapshot(time_ns, tuple(values[:commands]), tuple(values[commands:]))
-    return best[1] if best else None
+        if intact and (best is None or number > best.number):
+            best = Snapshot(number, time_ns, tuple(values[:commands]), tuple(values[commands:]))
+    return best
