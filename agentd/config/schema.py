@@ -152,16 +152,18 @@ _NOUNS: dict[object, tuple[str, str]] = {
 def expected(hint: object) -> str:
     """What a type hint asks for, in the words of a message."""
     described = [meta.description for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]
-    if described and described[0]:
-        return described[0]
+    return described[0] if described and described[0] else _noun(hint, several=False)
+
+
+def _noun(hint: object, *, several: bool) -> str:
     if hint in _NOUNS:
-        return _NOUNS[hint][0]
+        return _NOUNS[hint][several]
     arguments = [argument for argument in typing.get_args(hint) if argument not in (type(None), Ellipsis)]
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin in (list, tuple, set, frozenset) and arguments:
-        return f"a list of {_NOUNS.get(arguments[0], ('', expected(arguments[0])))[1]}"
+        return f"{'lists' if several else 'a list'} of {_noun(arguments[0], several=True)}"
     if arguments and origin is not dict:
         return " or ".join(expected(argument) for argument in arguments)
     return getattr(hint, "__name__", str(hint))

@@ -121,9 +121,9 @@ def test_freshness_defaults_to_three_periods_and_not_less_than_a_tenth_of_a_seco
     assert rig.loop(good.replace("rate_hz: 50", "rate_hz: 10")).channels[0].stale_after_s == pytest.approx(0.3)
 
 
-def test_a_slow_loop_may_take_longer_before_it_stalls(rig: Rig, good: str) -> None:
+def test_a_loop_without_realtime_may_take_longer_before_it_stalls(rig: Rig, good: str) -> None:
     assert rig.loop().stall_ms == 100
-    assert rig.loop(name="slow").stall_ms == 500
+    assert rig.loop(name="slow").stall_ms == 1000
     assert rig.loop(good.replace("rate_hz: 1\n", "rate_hz: 1\n    stall_ms: 70\n"), name="slow").stall_ms == 70
 
 
