@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hal.drivers.sim.camera import COLUMNS, ROWS, Camera
+from hal.drivers.sim.camera import COLUMNS, ROWS, Camera, pixel
 from hal.drivers.sim.tracks import Line, track
 
 POSE = (0.3, 0.0, 0.0)
@@ -77,3 +77,13 @@ def test_both_branches_are_in_sight_at_the_crossing() -> None:
     dark = picture < 80
     assert dark[:, 22:26].any(1).mean() > 0.9  # along
     assert dark.all(1).any()  # across, from edge to edge
+
+
+def test_pixel_of_a_point_on_the_floor_is_where_the_line_is_seen(even: Camera) -> None:
+    row, column = pixel(0.12, -0.04)
+    assert dark_column(even, 0.04, 0.0, row=round(row)) == pytest.approx(column, abs=0.5)
+
+
+def test_a_point_behind_the_camera_is_not_in_the_picture() -> None:
+    row, _column = pixel(-0.2, 0.0)
+    assert row >= ROWS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hal.drivers.sim.camera import AHEAD_M, COLUMNS, FOCAL_PX, HEIGHT_M, PITCH, ROWS, Camera
+from hal.drivers.sim.camera import COLUMNS, ROWS, Camera, pixel
 from hal.drivers.sim.line_follower import LOOKAHEAD_M
 from hal.drivers.sim.tracks import Line, Place, Section
 
@@ -71,13 +71,9 @@ def _in_sight(line: Line, s: float, pose: tuple[float, float, float]) -> bool:
     seen = 0
     for step in range(-6, 16):
         there_x, there_y, _ = line.pose(s + 0.02 * step)
-        ahead = (there_x - x) * cos + (there_y - y) * sin - AHEAD_M
-        left = (there_y - y) * cos - (there_x - x) * sin
-        depth = ahead * math.cos(PITCH) + HEIGHT_M * math.sin(PITCH)
-        if depth <= 0.0:
-            continue
-        down = (HEIGHT_M * math.cos(PITCH) - ahead * math.sin(PITCH)) / depth * FOCAL_PX
-        seen += abs(down) < ROWS / 2 - 1 and abs(left / depth * FOCAL_PX) < COLUMNS / 2 - 1
+        ahead = (there_x - x) * cos + (there_y - y) * sin
+        row, column = pixel(ahead, (there_y - y) * cos - (there_x - x) * sin)
+        seen += 0.5 < row < ROWS - 1.5 and 0.5 < column < COLUMNS - 1.5
     return seen >= 5
 
 

@@ -182,6 +182,16 @@ class _Wave:
         return wave
 
 
+def pixel(ahead_m: float, left_m: float) -> tuple[float, float]:
+    """Row and column of a point on the floor, given in the robot's frame; outside of the picture when not in sight."""
+    before = ahead_m - AHEAD_M
+    depth = before * math.cos(PITCH) + HEIGHT_M * math.sin(PITCH)
+    if depth <= 0.0:
+        return math.inf, math.inf
+    down = (HEIGHT_M * math.cos(PITCH) - before * math.sin(PITCH)) / depth
+    return (ROWS - 1) / 2 + down * FOCAL_PX, (COLUMNS - 1) / 2 - left_m / depth * FOCAL_PX
+
+
 def _floor_points() -> tuple[Floats, Floats, Floats]:
     """Where each pixel's ray meets the floor, in the robot's frame, and how wide a pixel is there."""
     down = (np.arange(ROWS) - (ROWS - 1) / 2)[:, None] / FOCAL_PX
