@@ -115,6 +115,10 @@ class RunningNode:
         """One loop's status."""
         return next(loop for loop in self.status()["loops"] if loop["name"] == name)
 
+    def actuator(self, signal: str) -> Any:
+        """One actuator's status."""
+        return next(actuator for actuator in self.status()["actuators"] if actuator["signal"] == signal)
+
     def events(self, kind: str = "") -> list[Any]:
         """Recent events, oldest first."""
         found = self.get("/api/v1/events?limit=1000")

@@ -131,7 +131,7 @@ def test_a_loop_that_dies_too_often_is_latched_safe_until_it_is_cleared(site: Si
         node.until("it is held", lambda: site.motor("ra") == 0.0)
         assert node.command(do="clear", target="a")["ok"]
         node.until("a pushes", lambda: site.motor("ra") == 0.5)
-        assert node.status()["ready"]
+        node.until("the node is ready", lambda: node.status()["ready"])
 
 
 def test_an_agent_that_raises_is_told_once_and_its_output_is_safe(site: Site) -> None:
