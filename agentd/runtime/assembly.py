@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agentd import registry
-from agentd.config.plan import AgentPlan, DevicePlan, LoopPlan, SignalPlan
+from agentd.config.plan import AgentPlan, DevicePlan, LoopPlan, Requirement, SignalPlan
 from agentd.runtime.accounting import Account
 from agentd.runtime.agent_port import AgentPort
 from agentd.runtime.array_ring import ARRAY_BYTES, ArrayRingWriter
@@ -86,6 +86,11 @@ def _signal(owner: str, declaration: Declaration) -> SignalPlan:
     )
 
 
+def _interlock(need: Requirement, row: LoopRow) -> Interlock:
+    column = row.index_of[need.signal]
+    return Interlock(column, need, always_present=row.columns[column].role == "actuator")
+
+
 def assemble(
     plan: LoopPlan,
     devices: Sequence[DevicePort],
@@ -101,9 +106,7 @@ def assemble(
     laid = columns(plan, devices)
     row = LoopRow(laid)
     channels = {
-        entry.signal: Channel(
-            entry, plan.period_ns, [Interlock(row.index_of[need.signal], need) for need in entry.requires]
-        )
+        entry.signal: Channel(entry, plan.period_ns, [_interlock(need, row) for need in entry.requires])
         for entry in plan.channels
     }
     ports: list[DevicePort | AgentPort] = [*devices, *agents]

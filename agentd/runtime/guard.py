@@ -95,6 +95,8 @@ class Interlock:
 
     column: int
     requirement: Requirement
+    always_present: bool = False
+    """The column is an actuator: its reason byte is a verdict and does not say absence."""
     compare: Callable[[float, float], bool] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +123,8 @@ class Channel:
         self.asked = math.nan
         self.stamp_ns = 0
         self.fresh_until_ns = NEVER_NS
-        self._position = plan.safe
+        self._position = self._last_position = plan.safe
+        self._now_ns, self._dt_s = 0, 0.0
         self._requests: list[Request] = []
         self._leases: list[Lease] = []
         self._interlocks = tuple(interlocks)
@@ -142,11 +145,17 @@ class Channel:
         return made
 
     def grant(self, lease: Lease) -> str:
-        """Give or renew a lease. Returns why it was refused; empty when it was granted."""
+        """Give or renew a lease. Returns why it was refused; empty when it was granted.
+
+        Of two holders with one priority the first keeps it, however often the second renews.
+        """
         if not (math.isfinite(lease.value) and math.isfinite(lease.low) and math.isfinite(lease.high)):
             return "value and bounds must be finite"
         if lease.low > lease.high or lease.low > self.plan.high or lease.high < self.plan.low:
             return f"bounds {lease.low}..{lease.high} do not meet the range {self.plan.low}..{self.plan.high}"
+        if any(held.holder == lease.holder and held.priority == lease.priority for held in self._leases):
+            self._leases = [lease if held.holder == lease.holder else held for held in self._leases]
+            return ""
         others = [held for held in self._leases if held.holder != lease.holder]
         if len(others) >= MAX_LEASES:
             return f"{MAX_LEASES} leases are held already"
@@ -169,6 +178,7 @@ class Channel:
     def decide(self, now_ns: int, dt_s: float, stop: Verdict, row: RowView) -> float:
         """The value to write in the tick that began at `now_ns`; `stop` is 0, or the verdict that overrules all."""
         dt_s = min(max(dt_s, 0.0), self._max_dt_s) if math.isfinite(dt_s) else 0.0
+        self._now_ns, self._dt_s, self._last_position = now_ns, dt_s, self._position
         if self._leases and any(held.expires_ns <= now_ns for held in self._leases):
             self._leases = [held for held in self._leases if held.expires_ns > now_ns]
         blocked = self._blocked(now_ns, row)
@@ -193,12 +203,17 @@ class Channel:
         return self.applied
 
     def expire(self) -> float:
-        """The tick was late and the decision is too old to be written: the safe value instead."""
-        return self._safe(Verdict.SAFE_EXPIRED, self._max_dt_s / 2, self.stamp_ns)
+        """The tick was late and the decision is too old to be written: the safe value instead.
+
+        The decision never happened: a safe ramp goes on from what was applied before it.
+        """
+        self._position = self._last_position
+        return self._safe(Verdict.SAFE_EXPIRED, self._dt_s, self._now_ns)
 
     def device_lost(self) -> None:
         """The device is not open: nothing can be written; it will start from its safe value."""
         self.reset()
+        self.stamp_ns = self._now_ns
         self.verdict, self.holder, self.fresh_until_ns = Verdict.SAFE_DEVICE, "", NEVER_NS
 
     def _safe(self, verdict: Verdict, dt_s: float, now_ns: int) -> float:
@@ -215,7 +230,8 @@ class Channel:
     def _winner(self, now_ns: int) -> tuple[float, float, float, Verdict]:
         """Asked value and bounds of the holder in charge, or the verdict why there is none.
 
-        Whoever asks for nothing usable is passed over: a lower priority may have a good answer.
+        Whoever asks for nothing usable is passed over: a lower priority may have a good answer. What was
+        asked after `now_ns` was asked before the clock stepped back: it is no request of this tick.
         """
         low, high = self.plan.low, self.plan.high
         why = Verdict.SAFE_NO_REQUEST
@@ -224,7 +240,7 @@ class Channel:
         for request in self._requests:
             if lease is not None and lease.priority >= request.priority:
                 break
-            if request.set_ns == 0 or now_ns - request.set_ns > self._hold_ns:
+            if request.set_ns == 0 or not 0 <= now_ns - request.set_ns <= self._hold_ns:
                 continue
             age_ns = now_ns - request.stamp_ns
             if age_ns > self._stale_ns or age_ns < -FUTURE_NS:
@@ -236,7 +252,7 @@ class Channel:
                 self.fresh_until_ns = request.stamp_ns + self._stale_ns
                 return request.value, low, high, Verdict.AS_ASKED
         if lease is not None:
-            self.holder, self.stamp_ns, self.fresh_until_ns = lease.holder, now_ns, lease.expires_ns
+            self.holder, self.stamp_ns, self.fresh_until_ns = lease.holder, now_ns, lease.expires_ns - 1
             return lease.value, max(low, min(lease.low, high)), min(high, max(lease.high, low)), Verdict.AS_ASKED
         return math.nan, low, high, why
 
@@ -244,8 +260,9 @@ class Channel:
         """Whether an interlock is not satisfied, or was not until less than `clear_after_s` ago."""
         for lock in self._interlocks:
             column, required = lock.column, lock.requirement
-            fresh = row.reasons[column] == 0 and now_ns - row.stamps_ns[column] <= self._stale_ns
-            if not (fresh and lock.compare(row.values[column], required.threshold)):
+            present = lock.always_present or row.reasons[column] == 0
+            fresh = -FUTURE_NS <= now_ns - row.stamps_ns[column] <= self._stale_ns
+            if not (present and fresh and lock.compare(row.values[column], required.threshold)):
                 self.broken, self._blocked_until_ns = required, now_ns + self._clear_ns
                 return True
         if now_ns < self._blocked_until_ns:
