@@ -61,7 +61,7 @@ class Daemon:
         (state / "keyframes").mkdir(mode=0o700, exist_ok=True)
         self.control = Control(runtime / "control", create=True)
         self.recorder = Recorder(state / "record.sqlite", plan.record, runtime)
-        self._events = EventLog(self.recorder.last_event_id + 1, self.recorder.event)
+        self._events = EventLog()
         self.gateway = Gateway(self, plan.http, runtime / "agentd.sock", state / "record.sqlite")
         self._desk = CommandDesk(self)
         self._keyframe_tasks: set[asyncio.Task[None]] = set()
@@ -89,8 +89,9 @@ class Daemon:
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Start everything, serve until `stopping` is set, stop everything. Raises OSError when a port is taken."""
         self._beat()
-        self._forget_loops()
-        self.recorder.start()
+        await self.recorder.start()
+        self._events = EventLog(self.recorder.last_event_id + 1, self.recorder.event)
+        self.recorder.report_to(self.tell)
         self._tell_start()
         if self.latches.latches.emergency_stop:
             self.control.words[STOP] = 1
@@ -100,7 +101,8 @@ class Daemon:
             await self.gateway.start()
             write_beacon(self.state, self._beacon())
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._supervise(on_ready)), group.create_task(self._figure())]
+                passes = (self._supervise(on_ready), self._figure(), self._forget_loops())
+                tasks = [group.create_task(one) for one in passes]
                 await self.stopping.wait()
                 await self._stop_loops()
                 for task in tasks:
@@ -109,7 +111,7 @@ class Daemon:
             await self._stop_loops()
             await self.gateway.stop()
             self.tell(Event(time_ns=now_ns(), kind="stop", subject=self._plan.node, message="the daemon stops"))
-            await asyncio.to_thread(self.recorder.close)
+            await self.recorder.close()
             self._image.close()
 
     def _tell_start(self) -> None:
@@ -129,9 +131,10 @@ class Daemon:
             http=self.gateway.address,
         )
 
-    def _forget_loops(self) -> None:
-        """What an earlier daemon left of loops that are configured no more: the recorder has had its turn."""
-        names = {loop.name for loop in self._plan.loops} | {"plants"}
+    async def _forget_loops(self) -> None:
+        """What an earlier daemon left of loops that are configured no more, once the recorder has taken it."""
+        await self.recorder.flush()
+        names = {*self.loops, "plants"}
         for entry in self.runtime.iterdir():
             if entry.is_dir() and entry.name not in names:
                 with suppress(OSError):
@@ -150,6 +153,7 @@ class Daemon:
             latch=self.latch,
             renewed=self._renewed,
             keep_keyframe=self._keep_keyframe,
+            realtime_loops=lambda: sum(loop.realtime for loop in self._plan.loops),
         )
         supervisor = self.loops[plan.name] = LoopSupervisor(plan, index, around)
         self._statistics[plan.name] = LoopStatistics((), plan.period_ns)
@@ -203,7 +207,6 @@ class Daemon:
         if ring is not None:
             self._statistics[loop].follow(ring.layout.parts, ring.layout.period_ns)
             self._cursors[loop] = (ring.layout.generation, 0)
-            self.recorder.take(loop, ring.path)
         for supervisor in self.loops.values():
             if supervisor.plan.foreign and supervisor.worker is not None:
                 supervisor.worker.send(Renewed(loop=loop))

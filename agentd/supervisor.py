@@ -58,6 +58,8 @@ class Surroundings:
     renewed: Callable[[str], None]
     """A loop has a new ring: its readers must look again."""
     keep_keyframe: Callable[[str, Path], None]
+    realtime_loops: Callable[[], int]
+    """How many loops of the node ask for real-time scheduling."""
 
 
 @dataclass(slots=True)
@@ -124,6 +126,7 @@ class LoopSupervisor:
             hold=bool(latched),
             quarantined=self.quarantined,
             keyframe=str(self._keyframe(folder)),
+            realtime_loops=self.around.realtime_loops(),
             not_before_ns=not_before_ns,
             numbers=self.numbers,
             plants=str(self.around.runtime / "plants"),

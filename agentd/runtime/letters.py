@@ -31,6 +31,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Parts to leave out, and why."""
     keyframe: str = ""
     """File with the agents' saved state; empty when there is none."""
+    realtime_loops: int = 1
+    """How many loops of the node ask for real-time scheduling."""
     not_before_ns: int = 0
     """Backing off: hold everything safe and load no agents before this time (CLOCK_BOOTTIME)."""
     numbers: dict[str, float] = {}

@@ -205,11 +205,12 @@ class Worker:
         realtime.steady(self.plan.period_ns)
         if note := realtime.lock_memory():
             notes.append(note)
-        if self.plan.realtime and (note := realtime.enter(self.plan.stall_ms, self.plan.cpu)):
-            notes.append(note)
-            granted = False
-        else:
-            granted = self.plan.realtime
+        refused = ""
+        if self.plan.realtime:
+            refused = realtime.enter(self.plan.stall_ms, self.plan.cpu, self.order.realtime_loops)
+        if refused:
+            notes.append(refused)
+        granted = self.plan.realtime and not refused
         state = WorkerState.HOLDING if self.order.hold else WorkerState.RUNNING
         self._send(Settled(realtime=granted, notes=tuple(notes)))
         cycle.ring.words[Word.STATE] = state
