@@ -15,7 +15,7 @@ from hal import clock
 from hal.device import DeviceError
 from hal.drivers.sim.diff_drive import Body
 from hal.drivers.sim.line_follower import LineFollower
-from hal.drivers.sim.plant_state import read_commands
+from hal.drivers.sim.plant_state import read_commands, read_snapshot
 from hal.signal import SensorDeclaration, Tick
 
 START_NS = 5_000_000_000
@@ -218,6 +218,23 @@ class TestPlant:
         again.close()
         assert again.x - before == pytest.approx(0.3, abs=0.01)
 
+    def test_making_it_safe_does_not_undo_how_far_it_came(self, plants: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [START_NS]
+        monkeypatch.setattr("hal.drivers.sim.line_follower.now_ns", lambda: now[0])
+        clockwork = Clockwork(LineFollower(noise=0.0))
+        before = clockwork.run(1.0, drive(0.0, 0.3)).x
+        clockwork.robot.close()
+        now[0] = clockwork.tick.time_ns + 1_000_000_000
+        again = LineFollower(noise=0.0)
+        again.open()
+        again.write(Tick(0, 0, 0.01))
+        again.read(Tick(1, now[0] + 900_000_000, 0.01))
+        again.close()
+        assert again.x - before == pytest.approx(0.33, abs=0.02)
+        snapshot = read_snapshot(plants / FILE)
+        assert snapshot is not None
+        assert snapshot.time_ns == now[0]
+
     def test_it_stands_where_it_was_stopped(self, plants: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [START_NS]
         monkeypatch.setattr("hal.drivers.sim.line_follower.now_ns", lambda: now[0])
@@ -234,15 +251,22 @@ class TestPlant:
         assert (again.x, again.y, again.heading, again.resets) == (robot.x, robot.y, robot.heading, 0)
 
     def test_laps_survive_their_worker(self, plants: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("hal.drivers.sim.line_follower.now_ns", lambda: START_NS)
+        now = [START_NS]
+        monkeypatch.setattr("hal.drivers.sim.line_follower.now_ns", lambda: now[0])
         clockwork = Clockwork(LineFollower("oval"))
         robot = clockwork.run(10.0, follow(0.6))
+        now[0] = clockwork.tick.time_ns
         robot.close()
         again = LineFollower("oval")
         again.open()
         again.read(clockwork.tick)
         again.close()
         assert (again.lap, again.lap_time, again.progress) == (1, robot.lap_time, robot.progress)
+
+    def test_under_another_clock_it_moves_once_a_tick(self, plants: Path) -> None:
+        robot = Clockwork(LineFollower(noise=0.0)).run(1.0, drive(0.0, 0.3))
+        robot.close()
+        assert robot.x == pytest.approx(0.3 * 0.99 - 0.02, abs=0.02)
 
     def test_its_commands_can_be_read_by_others(self, plants: Path) -> None:
         before = clock.now_ns()

@@ -96,17 +96,20 @@ class LineFollower(Device):
         self._piece, self._step, self._lost_s, self._put_back = 0, 0, 0.0, 0
         self._off_track = False
         self._command = (0.0, 0.0)
-        self._time_ns = 0
+        self._time_ns, self._tick_ns = 0, -1
 
     def open(self) -> None:
         """Take over the plant where it is by now. Raises DeviceError when another device drives it."""
         self.close()
         self._file = plant_file(self._name, 2, 15)
-        found = self._file.load() if self._file else None
+        if not self._file:
+            return
+        found = self._file.load()
         if found:
             self._restore(found.state)
             self._command, self._time_ns = (found.command[0], found.command[1]), found.time_ns
-            self._advance_to(now_ns())
+            self._advance((now_ns() - self._time_ns) / NS_PER_S)
+        self._time_ns = now_ns()
 
     def read(self, tick: Tick) -> None:
         """Let the time since the last tick pass, then look."""
@@ -151,19 +154,17 @@ class LineFollower(Device):
         self.track = np.array(list(points), dtype=np.float32)
 
     def _pass(self, tick: Tick) -> None:
-        """Up to this tick's time; the nominal period where the time before it is unknown."""
-        if self._time_ns and tick.time_ns >= self._time_ns:
-            self._advance_to(tick.time_ns)
-        else:
-            self._advance(tick.dt_s)
+        """Up to this tick's time; by its `dt_s` where the time before is unknown, or of another clock."""
+        if tick.time_ns == self._tick_ns:
+            return
+        known = 0 < self._time_ns <= tick.time_ns
+        self._advance((tick.time_ns - self._time_ns) / NS_PER_S if known else tick.dt_s)
+        self._tick_ns = tick.time_ns
+        if known or not self._file:
             self._time_ns = tick.time_ns
 
-    def _advance_to(self, time_ns: int) -> None:
-        self._advance((time_ns - self._time_ns) / NS_PER_S)
-        self._time_ns = max(self._time_ns, time_ns)
-
     def _advance(self, elapsed_s: float) -> None:
-        """Steps of at most 10 ms with the last command."""
+        """Steps of at most 10 ms with the last command; a time that runs backwards is no time."""
         steps = math.ceil(min(elapsed_s, LONGEST_GAP_S) / STEP_S - 0.05)
         if steps <= 0:
             return

@@ -115,14 +115,14 @@ class Line:
 
         Only neighbours are looked at, so that where the line crosses itself a robot stays on its branch.
         """
-        count, direction = len(self.pieces), 0
+        count = len(self.pieces)
         for _ in range(count):
             here = self.pieces[piece]
             distance, offset = here.project(x, y)
             wanted = 1 if distance > here.length else -1 if distance < 0.0 else 0
-            if wanted in (0, -direction) or not (self.closed or 0 <= piece + wanted < count):
+            if wanted == 0 or not (self.closed or 0 <= piece + wanted < count):
                 break
-            piece, direction = (piece + wanted) % count, wanted
+            piece = (piece + wanted) % count
         distance = min(max(distance, 0.0), here.length)
         return Place(piece, here.s + distance, offset, here.heading + distance * here.curvature)
 
