@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agentd import __version__
 from agentd.config import child
+from agentd.config.installation import installation_problems
 from agentd.config.plan import NodePlan
 from agentd.config.report import report
 from agentd.paths import PathError, StateLock, private, runtime_dir, state_dir
@@ -40,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Entry of the command."""
     arguments = _parser().parse_args()
+    if broken := installation_problems():
+        print(*(f"agentd: {problem}" for problem in broken), sep="\n", file=sys.stderr)
+        return FAILED
     config = Path(__file__).with_name("demo.yaml") if arguments.do == "demo" else arguments.config
     if arguments.do == "check":
         resolution = child.resolve_now(config)

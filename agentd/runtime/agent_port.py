@@ -30,7 +30,8 @@ class Wire:
     is_array: bool
     check: tuple[bool, ...]
     """Whether the column's reason byte says presence; an actuator's says the verdict."""
-    integer: str
+    kind: str
+    """float, int or bool, as the agent declares it."""
     buffer: list[float] = field(default_factory=list)
 
 
@@ -93,7 +94,8 @@ class AgentPort:
         assert self.agent is not None
         declared = self.agent.signals[wired.attribute]
         if not wired.signals:
-            setattr(self.agent, wired.attribute, wired.constant)
+            if wired.constant is not None:
+                setattr(self.agent, wired.attribute, _number(declared.type.kind, wired.constant))
             return
         columns = tuple(row.index_of[name] for name in wired.signals)
         is_array = row.kinds[columns[0]] == "array"
@@ -107,7 +109,7 @@ class AgentPort:
                 many=wired.array and not is_array,
                 is_array=is_array,
                 check=tuple(row.columns[c].role != "actuator" for c in columns),
-                integer=declared.type.kind,
+                kind=declared.type.kind,
             )
         )
 
@@ -182,7 +184,7 @@ class AgentPort:
                 attributes[wire.attribute] = _gather(wire, values)
             else:
                 value = values[wire.columns[0]] * wire.scales[0] + wire.offsets[0]
-                attributes[wire.attribute] = value if wire.integer == "float" else _whole(wire.integer, value)
+                attributes[wire.attribute] = value if wire.kind == "float" else _number(wire.kind, value)
         return oldest_ns
 
     def _store(self, agent: Agent, row: LoopRow, oldest_ns: int, now_ns: int) -> None:
@@ -226,8 +228,7 @@ class AgentPort:
         declaration = self.agent.signals.get(attribute)
         if declaration is None or isinstance(declaration, OutputDeclaration):
             return f"{self.name} has no parameter {attribute!r}"
-        whole = declaration.type.kind
-        setattr(self.agent, attribute, value if whole == "float" else _whole(whole, value))
+        setattr(self.agent, attribute, _number(declaration.type.kind, value))
         self.agent.params_changed(frozenset((attribute,)))
         return ""
 
@@ -242,5 +243,6 @@ def _gather(wire: Wire, values: list[float]) -> object:
     return np.array(gathered, dtype=np.float64)
 
 
-def _whole(kind: str, value: float) -> int | bool:
-    return bool(value) if kind == "bool" else round(value)
+def _number(kind: str, value: float) -> float | int | bool:
+    """A value as the declared type."""
+    return value if kind == "float" else bool(value) if kind == "bool" else round(value)
