@@ -95,7 +95,7 @@ async def _serve(config: Path, state: Path, runtime: Path, http: str | None) -> 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     try:
         await daemon.run(lambda address: _announce(resolution.plan, address))
-    except OSError as error:
+    except daemon_module.START_ERRORS as error:
         print(f"agentd: {error}", file=sys.stderr)
         return FAILED
     return OK

@@ -19,7 +19,7 @@ from agentd.commands import CommandDesk
 from agentd.config.plan import LoopPlan, NodePlan
 from agentd.event import Event
 from agentd.event_log import EventLog
-from agentd.gateway.server import Gateway
+from agentd.gateway.server import Gateway, GatewayError
 from agentd.latches import LatchFile
 from agentd.paths import Beacon, write_beacon
 from agentd.pressure import with_pressure
@@ -29,6 +29,7 @@ from agentd.runtime.letters import Renewed
 from agentd.runtime.process_image import ProcessImage
 from agentd.statistics import LoopStatistics
 from agentd.status import LoopStatus, NodeStatus
+from agentd.store.database import StoreError
 from agentd.store.recorder import Recorder
 from agentd.supervisor import LoopSupervisor, Surroundings
 from hal.clock import NS_PER_S, now_ns
@@ -40,6 +41,8 @@ ROWS_AT_ONCE = 4000
 LATE_PASS_NS = NS_PER_S
 """A pass later than this and the daemon does not call itself live."""
 STATUS_FRESH_NS = NS_PER_S // 5
+START_ERRORS = (OSError, GatewayError, StoreError)
+"""What `run` raises when it cannot start; the message says what would help."""
 
 
 class Daemon:
@@ -87,7 +90,7 @@ class Daemon:
         return await self._desk.carry_out(command, origin)
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
-        """Start everything, serve until `stopping` is set, stop everything. Raises OSError when a port is taken."""
+        """Start everything, serve until `stopping` is set, stop everything. Raises one of START_ERRORS."""
         self._beat()
         await self.recorder.start()
         self._events = EventLog(self.recorder.last_event_id + 1, self.recorder.event)
