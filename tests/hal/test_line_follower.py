@@ -297,6 +297,12 @@ class TestPlant:
         assert read_commands(plants / FILE)[-1].values == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(("noise", "light"), [(-0.1, 0.3), (11.0, 0.3), (math.nan, 0.3), (1.0, -0.1), (1.0, 0.7)])
+def test_noise_and_light_out_of_range_are_refused(noise: float, light: float) -> None:
+    with pytest.raises(ValueError, match="expected 0 to 10, and 0 to"):
+        LineFollower(noise=noise, light=light)
+
+
 def test_no_clock_is_asked_without_a_file(no_file: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden() -> int:
         raise AssertionError("the wall clock was read")

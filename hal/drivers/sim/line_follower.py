@@ -77,8 +77,10 @@ class LineFollower(Device):
     def __init__(self, track: str = "oval", seed: int = 1, noise: float = 1.0, light: float = 0.3) -> None:
         """`noise` multiplies all noise, 1 is usual; `light` is how uneven it is, from 0 to 0.6.
 
-        Raises ValueError for an unknown track.
+        Raises ValueError for an unknown track, or a number out of these ranges.
         """
+        if not (0.0 <= noise <= 10.0 and 0.0 <= light <= 0.6):
+            raise ValueError(f"noise {noise}, light {light}: expected 0 to 10, and 0 to 0.6")
         self._line = _line(track)
         self._name = f"line_follower-{track}-{seed}"
         self._seed, self._noise, self._light = seed, noise, light
