@@ -107,12 +107,11 @@ class Daemon:
                 passes = (self._supervise(on_ready), self._figure(), self._forget_loops())
                 tasks = [group.create_task(one) for one in passes]
                 await self.stopping.wait()
-                await self._stop_loops()
+                await asyncio.gather(self._stop_loops(), self.gateway.stop())
                 for task in tasks:
                     task.cancel()
         finally:
-            await self._stop_loops()
-            await self.gateway.stop()
+            await asyncio.gather(self._stop_loops(), self.gateway.stop())
             self.tell(Event(time_ns=now_ns(), kind="stop", subject=self._plan.node, message="the daemon stops"))
             await self.recorder.close()
             self._image.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,9 @@ START_LIMIT_NS = 10 * NS_PER_S
 """From the spawn to the end of the warm-up ticks."""
 KEEP_GENERATIONS = 4
 REPLY_PATIENCE_S = 2.0
+STOP_PATIENCE_S = 0.7
+SAFE_PATIENCE_S = 0.4
+"""Both together leave room in the two seconds that the daemon has to stop."""
 CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL})
 
 
@@ -84,8 +88,9 @@ class LoopSupervisor:
     _backoff: Backoff = field(default_factory=Backoff)
     _crashes: dict[str, int] = field(default_factory=dict)
     _start_limit_ns: int = 0
-    _was_safe: bool = False
+    _safe: asyncio.Event = field(default_factory=asyncio.Event)
     """This generation has opened its devices and written safe values."""
+    _exit_code: int = 0
     _retry: asyncio.TimerHandle | None = None
     _blame: str = ""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,7 +120,8 @@ class LoopSupervisor:
         self._prune(folder)
         self.parts.clear()
         self.channels.clear()
-        self.settled, self._blame, self._was_safe = None, "", False
+        self.settled, self._blame = None, ""
+        self._safe.clear()
         self._start_limit_ns = max(now_ns(), not_before_ns) + START_LIMIT_NS
         self._ended.clear()
         order = Order(
@@ -169,13 +175,30 @@ class LoopSupervisor:
         if self.worker is not None:
             self.worker.kill()
 
-    async def stop(self, patience_s: float = 1.2) -> None:
-        """Ask the worker to drive safe and end; after `patience_s` it is killed. Returns when it is gone."""
+    async def stop(self) -> None:
+        """Have the loop driven safe, and end it. Returns when its processes are gone.
+
+        A worker that does not end in time is killed, and another one started that does nothing but make the
+        outputs safe.
+        """
         self._cancel_retry()
         self.state, self.why = "stopped", ""
+        if self.worker is None:
+            return
+        code = await self._end(STOP_PATIENCE_S)
+        if code != 0 and self.plan.channels:
+            self._tell("stop", "warning", f"{self.plan.name}: its worker did not end by itself; outputs are made safe")
+            self.start(latched="stopping")
+            self.state = "stopped"
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._safe.wait(), SAFE_PATIENCE_S)
+            await self._end(SAFE_PATIENCE_S)
+
+    async def _end(self, patience_s: float) -> int:
+        """Ask the worker to end, then make it; its exit status."""
         worker = self.worker
         if worker is None:
-            return
+            return self._exit_code
         if not worker.send(Stop()):
             worker.kill(signal.SIGTERM)
         try:
@@ -183,6 +206,7 @@ class LoopSupervisor:
         except TimeoutError:
             worker.kill()
             await self._ended.wait()
+        return self._exit_code
 
     async def ask(self, letter_of: Callable[[int], Down]) -> str:
         """Send a numbered letter and wait for the answer: why it was refused, or an empty text."""
@@ -235,7 +259,7 @@ class LoopSupervisor:
         elif isinstance(letter, ChannelNote):
             self.channels[letter.signal] = letter
         elif isinstance(letter, Safe):
-            self._was_safe = True
+            self._safe.set()
         elif isinstance(letter, Settled):
             self._settle(letter)
         elif isinstance(letter, Keyframe):
@@ -252,7 +276,7 @@ class LoopSupervisor:
         self.around.renewed(self.plan.name)
 
     def _died(self, code: int) -> None:
-        worker, self.worker = self.worker, None
+        worker, self.worker, self._exit_code = self.worker, None, code
         self._ended.set()
         for waiting in self._replies.values():
             if not waiting.done():
@@ -309,7 +333,7 @@ class LoopSupervisor:
 
     def _spawn(self, wait_ns: int, start: Callable[[], None]) -> None:
         """At once when the last generation came to safe values; one that did not would only die again."""
-        if self._was_safe or wait_ns == 0:
+        if self._safe.is_set() or wait_ns == 0:
             start()
         else:
             self._retry = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, start)

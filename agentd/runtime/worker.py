@@ -171,7 +171,7 @@ class Worker:
         try:
             while True:
                 deadline_ns = schedule.deadline_ns
-                self._wait(deadline_ns, slack)
+                self._wait(deadline_ns, slack, cycle)
                 slack.before_tick()
                 if slack.stopping or self.terminated:
                     break
@@ -185,17 +185,20 @@ class Worker:
                 slack.after_tick(done_ns, schedule.deadline_ns - done_ns)
         finally:
             words[Word.STATE] = WorkerState.STOPPING
-            self.leave_safe(cycle, schedule.number)
+            self.leave_safe(cycle)
         slack.save_keyframe()
         slack.send_notes()
         return slack.stopping or "terminated"
 
-    def _wait(self, deadline_ns: int, slack: Slack) -> None:
-        """Until the deadline; a slow loop looks at its mail meanwhile."""
+    def _wait(self, deadline_ns: int, slack: Slack, cycle: ScanCycle) -> None:
+        """Until the deadline. A slow loop looks at its mail meanwhile, and obeys the emergency stop at once."""
         clock = self.clock
         while deadline_ns - clock.now_ns() > 2 * SLICE_NS and not (slack.stopping or self.terminated):
             clock.wait_until(clock.now_ns() + SLICE_NS)
+            before = cycle.stop
             slack.before_tick()
+            if cycle.stop is Verdict.SAFE_EMERGENCY_STOP and before is not cycle.stop:
+                self._make_safe(cycle, clock.now_ns())
         if not (slack.stopping or self.terminated):
             clock.wait_until(deadline_ns)
 
@@ -215,23 +218,27 @@ class Worker:
         self._send(Settled(realtime=granted, notes=tuple(notes)))
         cycle.ring.words[Word.STATE] = state
 
-    def leave_safe(self, cycle: ScanCycle, number: int) -> None:
-        """Tick on with everything held until every output is at its safe value, then close the devices."""
+    def leave_safe(self, cycle: ScanCycle) -> None:
+        """Hold everything until every output is at its safe value, ramps included, then close the devices."""
         limit_ns = self.clock.now_ns() + SAFE_NS
         for _ in range(SAFE_TICKS):
             now_ns = self.clock.now_ns()
             cycle.stop = Verdict.SAFE_HOLD
-            for channel in cycle.guard.channels:
-                channel.decide(now_ns, self.plan.period_ns / NS_PER_S, cycle.stop, cycle.view)
-            for port in cycle.devices:
-                if port.channels:
-                    port.write(Tick(number, now_ns, self.plan.period_ns / NS_PER_S))
-            moving = any(channel.applied != channel.plan.safe for channel in cycle.guard.channels)
+            moving = self._make_safe(cycle, now_ns)
             if not moving or now_ns > limit_ns:
                 break
             self.clock.wait_until(now_ns + self.plan.period_ns)
         for port in cycle.devices:
             port.close()
+
+    def _make_safe(self, cycle: ScanCycle, now_ns: int) -> bool:
+        """Decide and write between two ticks, as `cycle.stop` says; whether a safe ramp has not arrived yet."""
+        period_s = self.plan.period_ns / NS_PER_S
+        cycle.guard.decide(now_ns, period_s, cycle.stop, cycle.view)
+        for port in cycle.devices:
+            if port.channels:
+                port.write(Tick(cycle.tick.number, now_ns, period_s))
+        return any(channel.applied != channel.plan.safe for channel in cycle.guard.channels)
 
 
 def main() -> int:

@@ -94,3 +94,24 @@ def test_learned_state_survives_a_restart_of_the_daemon(site: Site) -> None:
         assert first is not None
         row = first.row(0)
         assert row is not None and row.values[first.index_of["pa.steps"]] > 50
+
+
+def test_a_worker_that_hangs_while_it_is_stopped_leaves_its_output_safe(site: Site) -> None:
+    with RunningNode(site.folder, site.config()) as node:
+        node.until("a pushes", lambda: site.motor("ra") == 0.5)
+        node.command(do="set_param", name="pa.sleep", value=1)
+        code, _seconds = node.stop(signal.SIGTERM)
+    assert code == 0
+    assert site.motor("ra") == 0.0
+
+
+def test_a_slow_loop_obeys_the_emergency_stop_before_its_next_tick(site: Site) -> None:
+    config = site.config(rate_hz=100).replace("rate_hz: 100", "rate_hz: 0.05", 1)
+    with RunningNode(site.folder, config) as node:
+        node.until("a pushes", lambda: site.motor("ra") == 0.5)
+        ring = node.image().ring("a")
+        assert ring is not None
+        ticks = ring.head
+        node.command(do="emergency_stop", reason="a test")
+        node.until("a is safe", lambda: site.motor("ra") == 0.0)
+        assert ring.head == ticks
