@@ -54,7 +54,11 @@ class RunningNode:
         self.output = b""
 
     def __enter__(self) -> RunningNode:
-        self.wait_output(b"dashboard at")
+        try:
+            self.wait_output(b"dashboard at")
+        except AssertionError:
+            self.__exit__(None, None, None)
+            raise
         self.ready_ns = self._clock.now_ns()
         beacon = read_beacon(self.state)
         assert beacon is not None
