@@ -24,6 +24,11 @@ THRESHOLD = 50.0
 
 any_float = st.floats(allow_nan=True, allow_infinity=True)
 asked_values = st.one_of(st.floats(-3, 3), any_float, st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1.0]))
+lease_bounds = st.one_of(
+    st.sampled_from([(-1.0, 1.0), (-9.0, 9.0), (0.0, 0.5)]),
+    st.tuples(st.floats(-3, 0), st.floats(0, 3)),
+    st.tuples(asked_values, asked_values),
+)
 lags_ns = st.one_of(
     st.sampled_from([0, 1, 50 * MS, 100 * MS, 100 * MS + 1, 3600 * NS_PER_S, -NS_PER_S, -NS_PER_S - 1]),
     st.integers(-3 * NS_PER_S, 3 * NS_PER_S),
@@ -127,8 +132,8 @@ class GuardMachine(RuleBasedStateMachine):
         holder=st.sampled_from(["ann", "bob", "mqtt"]),
         priority=st.sampled_from([0, 3, 5, 100]),
         ttl_ns=st.sampled_from([-PERIOD_NS, 0, 1, PERIOD_NS, 5 * PERIOD_NS, 3600 * NS_PER_S]),
-        bounds=st.tuples(asked_values, asked_values),
-        value=asked_values,
+        bounds=lease_bounds,
+        value=st.one_of(st.floats(-3, 3), asked_values),
     )
     def somebody_takes_a_lease(
         self, holder: str, priority: int, ttl_ns: int, bounds: tuple[float, float], value: float
@@ -383,12 +388,26 @@ def test_a_lease_is_held_to_its_bounds() -> None:
     assert (tick(channel), channel.verdict) == (0.2, Verdict.CLAMPED)
 
 
+def test_a_lease_with_bounds_beyond_the_range_is_held_to_the_range() -> None:
+    channel = channel_of()
+    channel.grant(Lease("ann", 100, START_NS + NS_PER_S, -9.0, 9.0, 5.0))
+    assert (tick(channel), channel.verdict) == (1.0, Verdict.CLAMPED)
+
+
 def test_renewing_does_not_take_the_actuator_from_a_holder_of_the_same_priority() -> None:
     channel = channel_of()
     channel.grant(lease("ann", value=0.1))
     channel.grant(lease("bob", value=0.2))
     channel.grant(lease("ann", value=0.3))
     assert (tick(channel), channel.holder) == (0.3, "ann")
+
+
+def test_of_two_leases_the_higher_priority_decides() -> None:
+    channel = channel_of()
+    channel.grant(lease("ann", priority=10, value=0.1))
+    channel.grant(lease("bob", priority=20, value=0.2))
+    channel.grant(lease("cid", priority=15, value=0.3))
+    assert (tick(channel), channel.holder) == (0.2, "bob")
 
 
 def test_leases_are_limited_and_a_holder_can_always_renew() -> None:
