@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agentd.paths import read_beacon
+from agentd.paths import read_beacon, runtime_dir
 from agentd.runtime.process_image import ProcessImage
 from hal.clock import NS_PER_S, SystemClock
 
@@ -77,6 +78,8 @@ class RunningNode:
                 self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
+        if self.process.returncode != -signal.SIGKILL:  # a killed one's successor goes on with its rings
+            shutil.rmtree(runtime_dir(self.state), ignore_errors=True)
 
     def wait_output(self, text: bytes, timeout_s: float = READY_S) -> None:
         """Read what it prints until `text` appears. Raises AssertionError when it does not."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from agentd.paths import runtime_dir
 
 PARTS = Path(__file__).with_name("parts")
 
@@ -66,6 +69,7 @@ http: {{bind: 127.0.0.1:0}}
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """A fresh site."""
-    return Site(tmp_path)
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A fresh site; its rings are removed at the end, they lie in memory."""
+    yield Site(tmp_path)
+    shutil.rmtree(runtime_dir(tmp_path / "state"), ignore_errors=True)
