@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agentd.command import Answer, Command
 from agentd.config.plan import (
@@ -156,7 +157,10 @@ class Worker:
         if not isinstance(value, bytes):
             self.values[name] = value
         else:
-            self.values[name] = self.arrays[name].publish(time_ns, memoryview(value))
+            plan = next(column for column in self.columns if column.name == name)
+            whole = memoryview(value)
+            shaped: Any = whole.cast("f", plan.shape) if plan.dtype == "float32" else whole.cast("B", plan.shape)
+            self.values[name] = self.arrays[name].publish(time_ns, shaped)
         self.stamps[name] = time_ns
         self.reasons[name] = 0
 
