@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agentd.config.plan import LoopPlan, NodePlan, SignalPlan
-from agentd.node_view import NodeView
 from agentd.runtime.array_ring import ArrayRingReader
 from agentd.runtime.guard import Verdict
 from agentd.runtime.ring import Row
 from hal.clock import NS_PER_S, now_ns
 from hal.signal import Absent
+
+if TYPE_CHECKING:  # `agentctl` shares these types; asyncio, behind this import, would double its start
+    from agentd.node_view import NodeView
 
 STALE_AFTER_S = 1.0
 STALE_AFTER_PERIODS = 3

@@ -1,0 +1,121 @@
+// Lap times, lap by lap: how a learning agent gets faster.
+
+import { Surface, card, colours, h, mark, say } from "./dom.js";
+import { percent, quantity } from "./format.js";
+import { ticks } from "./plots.js";
+
+const MOST = 400;
+const PAD = { left: 40, right: 12, top: 12, bottom: 22 };
+
+const change = (part) => `${part < 0 ? "−" : "+"}${percent(Math.abs(100 * part))}`;
+
+export class LapChart {
+  constructor(plan, state, device) {
+    this.plan = plan;
+    this.state = state;
+    this.device = device;
+    this.laps = new Map();
+    this.learner = plan.learners(device)[0] ?? null;
+    this.surface = new Surface("plot laps", (context, width, height) => this.draw(context, width, height));
+    this.note = h("p", "empty", "no complete lap yet");
+    this.facts = h("dl", "facts");
+    this.element = card("Lap times", "laps-card", device.simulated ? ["simulated"] : []);
+    if (this.learner) this.element.querySelector("h2").append(h("small", "", `${this.learner.name} learns`));
+    this.element.append(h("div", "stage plain", this.surface.canvas, this.note), this.facts);
+  }
+
+  /** Lap `lap` took so many seconds. */
+  add(lap, seconds) {
+    if (!Number.isInteger(lap) || lap < 1 || !(seconds > 0) || this.laps.get(lap) === seconds) return;
+    this.laps.set(lap, seconds);
+    if (this.laps.size > MOST) this.laps.delete(Math.min(...this.laps.keys()));
+    this.surface.dirty = true;
+  }
+
+  /** The lap count went back: another run began. */
+  begin() {
+    this.laps.clear();
+    this.surface.dirty = true;
+  }
+
+  update() {
+    const [lap, time] = ["lap", "lap_time"].map((name) => this.state.value(`${this.device.name}.${name}`));
+    if (lap !== null && this.laps.size && lap < Math.max(...this.laps.keys()) - 1) this.begin();
+    if (lap !== null && time !== null) this.add(lap, time);
+    this.note.hidden = this.laps.size > 0;
+    this.tell(this.facts_());
+  }
+
+  facts_() {
+    const times = [...this.laps.values()];
+    const facts = [["best", times.length ? quantity(Math.min(...times), "s") : "–"]];
+    if (times.length > 1) facts.push(["since the first", change(times.at(-1) / times[0] - 1)]);
+    if (this.learner) {
+      const epsilon = this.state.value(`${this.learner.name}.epsilon`);
+      facts.push(["left to chance", epsilon === null ? "–" : percent(100 * epsilon)]);
+    }
+    return facts;
+  }
+
+  tell(facts) {
+    if (this.facts.children.length !== facts.length) {
+      this.facts.replaceChildren(...facts.map(() => h("div", "", h("dt"), h("dd"))));
+    }
+    facts.forEach(([label, text], i) => {
+      say(this.facts.children[i].firstChild, label);
+      say(this.facts.children[i].lastChild, text);
+      mark(this.facts.children[i].lastChild, "", this.state.connected ? "" : "lost");
+    });
+  }
+
+  frame() { this.surface.paint(); }
+
+  draw(context, width, height) {
+    if (!this.laps.size) return;
+    const colour = colours();
+    const laps = [...this.laps.entries()].sort((a, b) => a[0] - b[0]);
+    const times = laps.map((entry) => entry[1]);
+    const best = Math.min(...times);
+    const [low, high] = [best - 0.12 * (Math.max(...times) - best || best), Math.max(...times) + 0.08 * (Math.max(...times) - best || best)];
+    const first = laps[0][0], last = Math.max(laps.at(-1)[0], first + 4);
+    const x = (lap) => PAD.left + (lap - first + 0.5) / (last - first + 1) * (width - PAD.left - PAD.right);
+    const y = (time) => height - PAD.bottom - (time - low) / (high - low) * (height - PAD.top - PAD.bottom);
+    this.axes(context, colour, width, height, low, high, first, last, x, y);
+    context.strokeStyle = colour.b;
+    context.lineWidth = 1.75;
+    context.lineJoin = "round";
+    context.beginPath();
+    for (const [lap, time] of laps) context.lineTo(x(lap), y(time));
+    context.stroke();
+    const radius = Math.max(1.6, Math.min(4, 160 / laps.length));
+    for (const [lap, time] of laps) {
+      context.beginPath();
+      context.arc(x(lap), y(time), time === best ? radius + 2 : radius, 0, 2 * Math.PI);
+      context.fillStyle = time === best ? colour.ok : colour.b;
+      context.fill();
+    }
+  }
+
+  axes(context, colour, width, height, low, high, first, last, x, y) {
+    context.font = "11px system-ui, sans-serif";
+    context.fillStyle = colour.muted;
+    context.strokeStyle = colour.line;
+    context.lineWidth = 1;
+    context.textBaseline = "middle";
+    context.textAlign = "right";
+    for (const time of ticks(low, high, 4)) {
+      context.beginPath();
+      context.moveTo(PAD.left, Math.round(y(time)) + 0.5);
+      context.lineTo(width - PAD.right, Math.round(y(time)) + 0.5);
+      context.stroke();
+      context.fillText(`${+time.toPrecision(3)} s`, PAD.left - 6, y(time));
+    }
+    context.textBaseline = "alphabetic";
+    context.textAlign = "center";
+    for (const lap of ticks(first, last, Math.max(2, Math.min(last - first, Math.floor(width / 60))))) {
+      if (Number.isInteger(lap)) context.fillText(String(lap), x(lap), height - 6);
+    }
+    context.textAlign = "left";
+    context.fillText("lap", 8, height - 6);
+  }
+}
