@@ -9,17 +9,19 @@ from pathlib import Path
 import msgspec
 
 from agentd.config.plan import SignalPlan
-from agentd.runtime.ring import HEADER_BYTES, MAX_RING_BYTES, SNAPSHOT_TRIES, Word, create_ring, open_ring
+from agentd.runtime.ring import HEADER_BYTES, MAX_RING_BYTES, SNAPSHOT_TRIES, RingError, Word, create_ring, open_ring
 
 ARRAY_SLOT = struct.Struct("<QqI4x")
-"""index, time_ns, crc of the bytes that follow."""
+"""index, time_ns, crc of the bytes that follow, begun with that of the time."""
+_TIME = struct.Struct("<q")
 
 
 class ArrayRingWriter:
     """Ring of one array signal. A new object is a new entry; the same object again is not."""
 
     def __init__(self, path: Path, signal: SignalPlan, item_bytes: int, capacity: int) -> None:
-        self._item = item_bytes
+        self._item, self._signal = item_bytes, signal
+        self._formats = FORMATS[signal.dtype]
         for length in signal.shape:
             self._item *= length
         slot = (ARRAY_SLOT.size + self._item + 7) // 8 * 8
@@ -28,12 +30,17 @@ class ArrayRingWriter:
         self._data, self._index = self._ring.words[Word.DATA], 0
 
     def publish(self, time_ns: int, contents: memoryview) -> int:
-        """Store one array (contiguous bytes) and return its index. Raises ValueError for a wrong size."""
-        if contents.nbytes != self._item:
-            raise ValueError(f"{contents.nbytes} bytes, expected {self._item}")
+        """Store one contiguous array, or its plain bytes, and return its index.
+
+        Raises ValueError for another type or shape: readers know the bytes by the declaration alone.
+        """
+        fits = contents.shape == self._signal.shape and contents.format in self._formats
+        if not fits and (contents.format, contents.shape) != ("B", (self._item,)):
+            found, signal = f"{contents.format!r} {contents.shape}", self._signal
+            raise ValueError(f"{signal.name}: found an array of {found}, expected {signal.dtype} {signal.shape}")
         index = self._index
         start = self._data + index % self._capacity * self._slot
-        ARRAY_SLOT.pack_into(self._ring.buffer, start, index, time_ns, zlib.crc32(contents))
+        ARRAY_SLOT.pack_into(self._ring.buffer, start, index, time_ns, _crc(time_ns, contents))
         begin = start + ARRAY_SLOT.size
         self._ring.buffer[begin : begin + self._item] = contents.cast("B")
         self._index = index + 1
@@ -52,11 +59,17 @@ class ArrayRingReader:
         self._ring = open_ring(path)
         words = self._ring.words
         raw = self._ring.buffer[HEADER_BYTES : HEADER_BYTES + words[Word.LAYOUT_BYTES]]
-        self.signal = msgspec.json.decode(raw, type=SignalPlan)
+        try:
+            self.signal = msgspec.json.decode(raw, type=SignalPlan)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise RingError(f"{path}: signal: {error}") from None
         self._slot, self._capacity, self._data = words[Word.SLOT_BYTES], words[Word.CAPACITY], words[Word.DATA]
-        self._item = ARRAY_BYTES.get(self.signal.dtype, 1)
+        self.item_bytes = ARRAY_BYTES.get(self.signal.dtype, 0)
         for length in self.signal.shape:
-            self._item *= length
+            self.item_bytes *= length
+        if not 0 < self.item_bytes <= self._slot - ARRAY_SLOT.size or min(self.signal.shape, default=1) < 1:
+            what = f"{self.signal.dtype} {self.signal.shape}"
+            raise RingError(f"{path}: slots of {self._slot} bytes do not hold an array of {what}")
 
     @property
     def head(self) -> int:
@@ -77,12 +90,16 @@ class ArrayRingReader:
         start = self._data + index % self._capacity * self._slot
         found, time_ns, crc = ARRAY_SLOT.unpack_from(self._ring.buffer, start)
         begin = start + ARRAY_SLOT.size
-        data = bytes(self._ring.buffer[begin : begin + self._item])
-        return (index, time_ns, data) if found == index and zlib.crc32(data) == crc else None
+        data = bytes(self._ring.buffer[begin : begin + self.item_bytes])
+        return (index, time_ns, data) if found == index and _crc(time_ns, data) == crc else None
 
     def close(self) -> None:
         """Unmap."""
         self._ring.close()
+
+
+def _crc(time_ns: int, contents: bytes | memoryview) -> int:
+    return zlib.crc32(contents, zlib.crc32(_TIME.pack(time_ns)))
 
 
 ARRAY_BYTES = {
@@ -90,3 +107,9 @@ ARRAY_BYTES = {
     "int32": 4, "uint32": 4, "float32": 4, "int64": 8, "uint64": 8, "float64": 8,
 }  # fmt: skip
 """Bytes of one element by numpy's name, so that readers need no numpy."""
+
+FORMATS = {
+    "bool_": "?", "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "float16": "e",
+    "int32": "i", "uint32": "I", "float32": "f", "int64": "lq", "uint64": "LQ", "float64": "d",
+}  # fmt: skip
+"""What a memoryview calls that element; the buffer protocol has two names for the widest."""

@@ -206,6 +206,9 @@ def create_ring(path: Path, layout: bytes, slot_bytes: int, capacity: int) -> Ri
     try:
         os.posix_fallocate(fd, 0, size)
         mapped = mmap.mmap(fd, size)
+    except OSError:
+        temporary.unlink()  # what was allocated of it would fill the memory for good
+        raise
     finally:
         os.close(fd)
     ring = RingFile(mapped)
@@ -256,6 +259,7 @@ class RingError(OSError):
 
 
 def open_ring(path: Path) -> RingFile:
+    """Map a ring file for reading. Raises RingError for a file that is not one, OSError when it cannot be read."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
@@ -283,14 +287,15 @@ class RingReader:
         raw = self._ring.buffer[HEADER_BYTES : HEADER_BYTES + self.words[Word.LAYOUT_BYTES]]
         try:
             self.layout = msgspec.json.decode(raw, type=Layout)
-        except msgspec.MsgspecError as error:
+            self.codec = RowCodec(self.layout.columns, len(self.layout.parts))
+        except (msgspec.MsgspecError, UnicodeDecodeError, struct.error) as error:
             raise RingError(f"{path}: layout: {error}") from None
-        self.codec = RowCodec(self.layout.columns, len(self.layout.parts))
         self.index_of = {column.name: i for i, column in enumerate(self.layout.columns)}
         self.capacity, self._data = self.words[Word.CAPACITY], self.words[Word.DATA]
         self._row = self.codec.row_bytes
-        if self.words[Word.SLOT_BYTES] != self._row:
-            raise RingError(f"{path}: rows of {self.words[Word.SLOT_BYTES]} bytes, expected {self._row}")
+        if self.words[Word.SLOT_BYTES] != self._row or self.layout.period_ns <= 0:
+            slot, period_ns = self.words[Word.SLOT_BYTES], self.layout.period_ns
+            raise RingError(f"{path}: rows of {slot} bytes every {period_ns} ns, expected {self._row} bytes")
 
     @property
     def head(self) -> int:
@@ -322,7 +327,8 @@ class RingReader:
         """Whole rows from `index` on, at most `limit`, as bytes: the first row's index, and the rows.
 
         Rows that were overwritten before they could be read are missing at the front: the first index
-        says how many. A torn row ends the list.
+        says how many. The oldest may be torn by a writer that died over it: it is missing too. Any other
+        torn row ends the list.
         """
         head = self.head
         first = max(index, head - self.capacity, 0)
@@ -330,7 +336,7 @@ class RingReader:
         for i in range(first, min(head, first + limit)):
             data = self._intact(i)
             if data is None:
-                if rows or self.head <= i + self.capacity:
+                if rows or self.head < i + self.capacity:
                     break
                 first = i + 1
                 continue
@@ -350,7 +356,7 @@ class RingReader:
         found = memoryview(data).cast("Q")[:: row // 8].tolist() if data else []
         whole = [good and at == first + i for i, (good, at) in enumerate(zip(whole, found, strict=True))]
         begin = whole.index(True) if True in whole else len(whole)
-        if begin and self.head <= first + begin - 1 + self.capacity:
+        if begin and self.head < first + begin - 1 + self.capacity:
             return first, b""
         end = whole.index(False, begin) if False in whole[begin:] else len(whole)
         return first + begin, data[begin * row : end * row]
