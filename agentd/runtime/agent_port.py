@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from agentd.config.plan import AgentPlan, InputPlan
@@ -9,7 +10,7 @@ from agentd.runtime.array_ring import ArrayRingWriter
 from agentd.runtime.device_port import Report, describe
 from agentd.runtime.guard import Channel, Request
 from agentd.runtime.row import LoopRow
-from agents.agent import Agent, AppliedDeclaration, NoAnswer, OutputDeclaration
+from agents.agent import Agent, AppliedDeclaration, NoAnswer, ParamDeclaration
 from hal.signal import Absent, Tick
 
 
@@ -60,7 +61,9 @@ class AgentPort:
         self._outputs: list[tuple[str, int]] = []
         self._array_outputs: list[tuple[str, int, ArrayRingWriter]] = []
         self.drives: list[Drive] = []
-        self._declared: frozenset[str] | None = None
+        self._known: frozenset[str] | None = None
+        """Attributes there were before the first step."""
+        self._stepped = False
         self.broken = False
         """It can never work as written: not stepped any more."""
         self.failing = False
@@ -119,18 +122,18 @@ class AgentPort:
         if agent is None or self.broken:
             self._give_up(row, Absent.QUARANTINED if agent is None else Absent.AGENT_ERROR)
             return
-        oldest_ns = self._latch(agent, row, tick.time_ns)
-        if oldest_ns is None:
-            self._give_up(row, Absent.INPUT_ABSENT, keep_held=True)
-            return
-        for drive in self.drives:
-            for attribute in drive.applied:
-                setattr(agent, attribute, (drive.channel.applied - drive.offset) / drive.scale)
         try:
-            if self._declared is None:
-                self._first_step(agent, tick)
-            else:
+            oldest_ns = self._latch(agent, row, tick.time_ns)
+            if oldest_ns is None:
+                self._give_up(row, Absent.INPUT_ABSENT, keep_held=True)
+                return
+            for drive in self.drives:
+                for attribute in drive.applied:
+                    setattr(agent, attribute, (drive.channel.applied - drive.offset) / drive.scale)
+            if self._stepped:
                 agent.step(tick)
+            else:
+                self._first_step(agent, tick)
             self._store(agent, row, oldest_ns, tick.time_ns)
         except NoAnswer as reason:
             self.why = f"no answer: {reason}" if str(reason) else "no answer"
@@ -146,16 +149,17 @@ class AgentPort:
 
     def _first_step(self, agent: Agent, tick: Tick) -> None:
         """The first step must not create attributes: a misspelt output would be silent for ever."""
-        before = set(agent.__dict__) | set(agent.signals)
+        if self._known is None:
+            self._known = frozenset(agent.__dict__) | frozenset(agent.signals)
         agent.step(tick)
-        created = sorted(set(agent.__dict__) - before)
+        created = sorted(frozenset(agent.__dict__) - self._known)
         if created:
             self.broken = True
             raise UndeclaredAttribute(
                 f"step sets {', '.join(map(repr, created))}, which {type(agent).__name__} does not declare; "
                 "declare an Output or State, or set it in the constructor"
             )
-        self._declared = frozenset(before)
+        self._stepped = True
 
     def _latch(self, agent: Agent, row: LoopRow, began_ns: int) -> int | None:
         """Set every wired input. The stamp of the oldest required one; None when one of them is absent.
@@ -175,16 +179,21 @@ class AgentPort:
             if absent:
                 attributes[wire.attribute] = None
                 if not wire.optional:
-                    names = [row.columns[c].name for c in wire.columns if reasons[c]]
+                    names = [
+                        row.columns[c].name
+                        for c, check in zip(wire.columns, wire.check, strict=True)
+                        if check and reasons[c]
+                    ]
                     self.why = f"waits for {', '.join(names)}"
                     return None
             elif wire.is_array:
                 attributes[wire.attribute] = row.objects[wire.columns[0]]
             elif wire.many:
                 attributes[wire.attribute] = _gather(wire, values)
-            else:
-                value = values[wire.columns[0]] * wire.scales[0] + wire.offsets[0]
-                attributes[wire.attribute] = value if wire.kind == "float" else _number(wire.kind, value)
+            elif wire.kind == "float":
+                attributes[wire.attribute] = values[wire.columns[0]] * wire.scales[0] + wire.offsets[0]
+            else:  # never converted, and beyond 2**53 a float would not hold it
+                attributes[wire.attribute] = _number(wire.kind, values[wire.columns[0]])
         return oldest_ns
 
     def _store(self, agent: Agent, row: LoopRow, oldest_ns: int, now_ns: int) -> None:
@@ -201,10 +210,13 @@ class AgentPort:
                 row.objects[column] = value
             row.stamps_ns[column], row.reasons[column] = oldest_ns, 0
         for drive in self.drives:
-            if row.reasons[drive.column]:
-                drive.request.withdraw()
-            else:
+            reason = row.reasons[drive.column]
+            if not reason:
                 drive.request.ask(row.values[drive.column] * drive.scale + drive.offset, oldest_ns, now_ns)
+            elif reason == Absent.NOT_A_NUMBER:
+                drive.request.ask(math.nan, oldest_ns, now_ns)  # the guard says so in its verdict
+            else:
+                drive.request.withdraw()
 
     def _give_up(self, row: LoopRow, reason: int, *, keep_held: bool = False) -> None:
         for _, column in self._outputs:
@@ -226,10 +238,18 @@ class AgentPort:
         if self.agent is None:
             return f"{self.name} is quarantined"
         declaration = self.agent.signals.get(attribute)
-        if declaration is None or isinstance(declaration, OutputDeclaration):
+        constants = [wired.attribute for wired in self.plan.inputs if wired.constant is not None]
+        if not (isinstance(declaration, ParamDeclaration) or (declaration is not None and attribute in constants)):
             return f"{self.name} has no parameter {attribute!r}"
-        setattr(self.agent, attribute, _number(declaration.type.kind, value))
-        self.agent.params_changed(frozenset((attribute,)))
+        low = -math.inf if declaration.low is None else declaration.low
+        high = math.inf if declaration.high is None else declaration.high
+        if not (math.isfinite(value) and low <= value <= high):
+            return f"{self.name}.{attribute} = {value:g}: expected a number from {low:g} to {high:g}"
+        try:
+            setattr(self.agent, attribute, _number(declaration.type.kind, value))
+            self.agent.params_changed(frozenset((attribute,)))
+        except Exception as error:
+            return f"{self.name}.{attribute} = {value:g}: {describe(error)}"
         return ""
 
 

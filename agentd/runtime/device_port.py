@@ -21,6 +21,8 @@ from hal.signal import Absent, ActuatorDeclaration, Tick
 
 BACKOFF_FIRST_NS = NS_PER_S // 4
 BACKOFF_LAST_NS = 30 * NS_PER_S
+STEADY_NS = 10 * NS_PER_S
+"""What has worked for so long is retried quickly again. Less, and what opens only to fail would be opened for ever."""
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
@@ -50,7 +52,7 @@ class DevicePort:
         self._scalars: list[tuple[str, int]] = []
         self._arrays: list[tuple[str, int, ArrayRingWriter]] = []
         self._opening: Future[None] | None = None
-        self._backoff_ns, self._retry_ns = BACKOFF_FIRST_NS, 0
+        self._backoff_ns, self._retry_ns, self._opened_ns = BACKOFF_FIRST_NS, 0, 0
 
     @property
     def columns(self) -> list[int]:
@@ -59,16 +61,16 @@ class DevicePort:
 
     def connect(self, row: LoopRow, channels: dict[str, Channel], arrays: dict[str, ArrayRingWriter]) -> None:
         """Find the columns of this device's signals, once the layout is known."""
-        if self.device is None:
-            return
-        for attribute, declaration in self.device.signals.items():
+        for signal, channel in channels.items():
+            owner, _, attribute = signal.partition(".")
+            if owner == self.name:
+                self.channels.append((attribute, channel, row.index_of[signal]))
+        for attribute, declaration in self.device.signals.items() if self.device is not None else ():
             signal = f"{self.name}.{attribute}"
-            if signal not in row.index_of:
+            if signal not in row.index_of or isinstance(declaration, ActuatorDeclaration):
                 continue
             column = row.index_of[signal]
-            if isinstance(declaration, ActuatorDeclaration):
-                self.channels.append((attribute, channels[signal], column))
-            elif declaration.type.kind == "array":
+            if declaration.type.kind == "array":
                 self._arrays.append((attribute, column, arrays[signal]))
             else:
                 self._scalars.append((attribute, column))
@@ -89,7 +91,7 @@ class DevicePort:
                     setattr(self.device, attribute, typed(declaration, value))
             self.device.write(tick)
         except Exception as error:
-            self._failed("write", error, tick.time_ns)
+            self._failed("write", error, tick)
 
     def prepare(self) -> None:
         """Let the device load what is slow to load, before the first tick."""
@@ -105,9 +107,9 @@ class DevicePort:
         try:
             self.device.open()
         except Exception as error:
-            self._failed("open", error, now_ns)
+            self._failed("open", error, Tick(time_ns=now_ns))
         else:
-            self._opened()
+            self._opened(now_ns)
 
     def poll(self, now_ns: int, opener: Executor) -> None:
         """At a tick boundary: notice that opening has ended, or begin it when its time has come."""
@@ -115,9 +117,9 @@ class DevicePort:
             error = self._opening.exception()
             self._opening = None
             if error is None:
-                self._opened()
-            elif isinstance(error, Exception):
-                self._failed("open", error, now_ns)
+                self._opened(now_ns)
+            else:
+                self._failed("open", error, Tick(time_ns=now_ns))
         elif self.state is DeviceState.CLOSED and now_ns >= self._retry_ns and self.device is not None:
             self.state = DeviceState.OPENING
             self._opening = opener.submit(self.device.open)
@@ -137,7 +139,7 @@ class DevicePort:
             self._clear(row, Absent.NOT_GIVEN)
         except Exception as error:
             self._clear(row, Absent.DEVICE_ERROR)
-            self._failed("read", error, tick.time_ns)
+            self._failed("read", error, tick)
 
     def write(self, tick: Tick) -> bool:
         """Write what the guard decided. False when the device is not open or has failed."""
@@ -149,7 +151,7 @@ class DevicePort:
                 setattr(device, attribute, channel.applied)
             device.write(tick)
         except Exception as error:
-            self._failed("write", error, tick.time_ns)
+            self._failed("write", error, tick)
             return False
         return True
 
@@ -181,27 +183,43 @@ class DevicePort:
         for column in self.columns:
             row.clear(column, reason)
 
-    def _opened(self) -> None:
+    def _opened(self, now_ns: int) -> None:
         again = self.why
-        self.state, self.why, self._backoff_ns = DeviceState.OPEN, "", BACKOFF_FIRST_NS
+        self.state, self.why, self._opened_ns = DeviceState.OPEN, "", now_ns
         for _, channel, _ in self.channels:
             channel.reset()
         if again:
             self._report("device", self.name, "info", f"{self.name}: open again")
 
-    def _failed(self, doing: str, error: Exception, now_ns: int) -> None:
+    def _failed(self, doing: str, error: BaseException, tick: Tick) -> None:
         was_open = self.state is DeviceState.OPEN
         self.state = DeviceState.CLOSED
-        self._retry_ns = now_ns + self._backoff_ns
-        self._backoff_ns = min(2 * self._backoff_ns, BACKOFF_LAST_NS)
-        again_s = (self._retry_ns - now_ns) / NS_PER_S
-        self.why = f"{doing}: {describe(error)}; trying again in {again_s:g} s"
+        if was_open and tick.time_ns - self._opened_ns >= STEADY_NS:
+            self._backoff_ns = BACKOFF_FIRST_NS
+        wait_ns = self._backoff_ns
+        self._retry_ns = tick.time_ns + wait_ns
+        self._backoff_ns = min(2 * wait_ns, BACKOFF_LAST_NS)
+        self.why = f"{doing}: {describe(error)}; trying again in {wait_ns / NS_PER_S:g} s"
+        if was_open and self.channels and not self._left_safe(tick):
+            self.why += "; its outputs could not be made safe"
         self._report("device", self.name, "error", f"{self.name}: {self.why}")
         if was_open and self.device is not None:
             try:
                 self.device.close()
             except Exception as second:
                 self._report("device", self.name, "warning", f"{self.name}: close: {describe(second)}")
+
+    def _left_safe(self, tick: Tick) -> bool:
+        """A device that failed may still take a write: without it the hardware keeps its last command."""
+        try:
+            for attribute, channel, _ in self.channels:
+                channel.reset()
+                setattr(self.device, attribute, channel.applied)
+            assert self.device is not None
+            self.device.write(tick)
+        except Exception:
+            return False
+        return True
 
 
 def describe(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from agentd.runtime.accounting import Account, u32
 from agentd.runtime.agent_port import AgentPort
 from agentd.runtime.device_port import DevicePort, DeviceState
 from agentd.runtime.foreign import ForeignPort
-from agentd.runtime.guard import Guard, RowView, Verdict
+from agentd.runtime.guard import Channel, Guard, RowView, Verdict
 from agentd.runtime.journal import Journal
 from agentd.runtime.ring import Flag, Phase, RingWriter, Word
 from agentd.runtime.row import LoopRow
@@ -57,6 +57,9 @@ class ScanCycle:
 
     def __post_init__(self) -> None:
         self.view = RowView(self.row.values, self.row.stamps_ns, self.row.reasons)
+        for port in self.devices:
+            for _attribute, channel, column in port.channels:  # readers must not see NaN before the first write
+                self._store_applied(channel, column, self.clock.now_ns())
         self._verdicts = [channel.verdict for channel in self.guard.channels]
         self._crumbs = [
             (crumb(i, Phase.READ), crumb(i, Phase.STEP), crumb(i, Phase.WRITE))
@@ -141,7 +144,7 @@ class ScanCycle:
         The clock was read just before each write: what has become too old meanwhile is made safe.
         """
         expired = False
-        now, words, row, parts_ns = self.clock.now_ns, self.ring.words, self.row, self.account.parts_ns
+        now, words, parts_ns = self.clock.now_ns, self.ring.words, self.account.parts_ns
         for i, port in enumerate(self.devices):
             if not port.channels:
                 continue
@@ -155,13 +158,15 @@ class ScanCycle:
             for _attribute, channel, column in port.channels:
                 if not written:
                     channel.device_lost()
-                row.values[column] = channel.applied
-                row.stamps_ns[column] = channel.stamp_ns
-                row.reasons[column] = channel.verdict
+                self._store_applied(channel, column, channel.stamp_ns)
             after_ns = now()
             parts_ns[i] = u32(parts_ns[i] + after_ns - before_ns)
             before_ns = after_ns
         return before_ns, expired
+
+    def _store_applied(self, channel: Channel, column: int, stamp_ns: int) -> None:
+        row = self.row
+        row.values[column], row.stamps_ns[column], row.reasons[column] = channel.applied, stamp_ns, channel.verdict
 
     def _watch_verdicts(self) -> None:
         """Every intervention of the guard has a reason that is told."""

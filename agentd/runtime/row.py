@@ -37,23 +37,33 @@ class LoopRow:
     def store(self, column: int, value: float | int | bool | None, stamp_ns: int) -> None:
         """Set a scalar column from what a part left in its attribute.
 
-        Raises TypeError or ValueError when it is not a number.
+        Raises TypeError when it is not a number.
         """
         if value is None:
             self.clear(column, Absent.NOT_GIVEN)
             return
         kind = self.kinds[column]
-        if kind == "float":
-            number = value if type(value) is float else float(value)
-            if number != number:  # noqa: PLR0124 - the fastest test for NaN
+        try:
+            if value != value:  # noqa: PLR0124 - the fastest test for NaN
                 self.clear(column, Absent.NOT_A_NUMBER)
                 return
-            self.values[column] = number
-        else:
-            whole = value if type(value) is int else int(value)
-            if not -INT64 <= whole < INT64:
-                self.clear(column, Absent.OUT_OF_RANGE)
-                return
-            self.values[column] = whole
+            stored = value if type(value).__name__ == kind else _converted(value, kind)
+        except OverflowError:
+            self.clear(column, Absent.OUT_OF_RANGE)
+            return
+        except (TypeError, ValueError):
+            name = self.columns[column].name
+            raise TypeError(f"{name}: found {value!r:.80}, expected a value of type {kind}") from None
+        if kind == "int" and not -INT64 <= stored < INT64:
+            self.clear(column, Absent.OUT_OF_RANGE)
+            return
+        self.values[column] = stored
         self.stamps_ns[column] = stamp_ns
         self.reasons[column] = 0
+
+
+def _converted(value: object, kind: str) -> float | int | bool:
+    """Numbers of other types (numpy's, mostly) as the declared one; a text is no number even if it reads like one."""
+    if isinstance(value, (str, bytes, bytearray)):
+        raise TypeError
+    return float(value) if kind == "float" else int(value) if kind == "int" else bool(value)  # type: ignore[arg-type, call-overload]
