@@ -12,7 +12,7 @@ import msgspec
 from agentd.config.plan import LoopPlan, NodePlan, SignalPlan
 from agentd.runtime.array_ring import ArrayRingReader
 from agentd.runtime.guard import Verdict
-from agentd.runtime.ring import Row
+from agentd.runtime.ring import RingReader, Row
 from hal.clock import NS_PER_S, now_ns
 from hal.signal import Absent
 
@@ -70,6 +70,10 @@ class Snapshot:
         stamp_ns = self.row.stamps_ns[column] if self.row else 0
         return (self.now_ns - stamp_ns) / NS_PER_S if stamp_ns else None
 
+    def time_s(self) -> float:
+        """When the row's tick began."""
+        return self.row.time_ns / NS_PER_S if self.row else 0.0
+
     def row_age_s(self) -> float | None:
         """Time since the newest tick began."""
         return (self.now_ns - self.row.time_ns) / NS_PER_S if self.row else None
@@ -120,14 +124,18 @@ class Readings:
 
     def snapshot(self, loop: LoopPlan) -> Snapshot:
         """The newest row of a loop; without one the plan's columns."""
-        try:
-            ring = self._view.image.ring(loop.name)
-        except OSError:
-            ring = None  # damaged, or just being replaced: as silent as one that is not there
+        ring = self.ring(loop)
         if ring is None:
             return Snapshot(loop, planned(loop), None, 0, now_ns())
         row = ring.latest()
         return Snapshot(loop, ring.layout.columns, row, ring.layout.generation, now_ns())
+
+    def ring(self, loop: LoopPlan) -> RingReader | None:
+        """A loop's ring. One that is damaged, or is just being replaced, is as silent as one that is not there."""
+        try:
+            return self._view.image.ring(loop.name)
+        except OSError:
+            return None
 
     def all(self) -> list[Reading]:
         """Every signal of the node, in the order of the configuration."""

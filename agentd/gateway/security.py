@@ -35,6 +35,8 @@ def is_loopback(host: str) -> bool:
 def hosts_of(host: str, port: int) -> frozenset[str]:
     """What a browser on this machine may call us: every spelling of Host for one bound address."""
     names = {f"[{host}]" if ":" in host else host, "localhost"}
+    if host == "localhost":
+        names |= {"127.0.0.1", "[::1]"}
     spelled = {f"{name}:{port}" for name in names}
     return frozenset(spelled | names if port == 80 else spelled)
 

@@ -18,6 +18,7 @@ from agentd.gateway.connection import accept
 from agentd.gateway.metrics import Metrics
 from agentd.gateway.pages import Pages
 from agentd.gateway.readings import Readings
+from agentd.gateway.recent import RecentRows
 from agentd.gateway.security import (
     MAX_BODY_BYTES,
     TcpPolicy,
@@ -55,7 +56,7 @@ class Gateway:
         readings, statuses = Readings(view), StatusCache(view)
         self.stream = Stream(view, readings, statuses, stalled_s)
         api, metrics, pages = Api(view, readings, statuses), Metrics(readings, statuses, self.stream), Pages()
-        reading = [*api.routes(), *metrics.routes(), *pages.routes()]
+        reading = [*api.routes(), *RecentRows(readings).routes(), *metrics.routes(), *pages.routes()]
         reading.append(web.get("/events", self.stream.handle, allow_head=False))
         self._policy = TcpPolicy()
         self._tcp = _runner(reading, [contained, self._policy.middleware])

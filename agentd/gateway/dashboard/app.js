@@ -33,6 +33,8 @@ class Page {
     this.events = new Events();
     this.events.addAll(events);
     this.build();
+    this.recall([...this.maps, ...this.plots, ...this.laps]);
+    this.recall(this.tiles);
     const after = events.at(-1)?.id ?? 0;
     this.stream = new Stream(this.state, after, {
       link: (connected, again) => this.link(connected, again),
@@ -51,7 +53,7 @@ class Page {
 
   build() {
     const { plan, state } = this;
-    const maps = plan.maps().map((device) => new TrackMap(plan, state, device));
+    this.maps = plan.maps().map((device) => new TrackMap(plan, state, device));
     this.pictures = plan.pictures().map((found) => new PicturePanel(plan, state, found));
     this.laps = plan.lappers().map((device) => new LapChart(plan, state, device));
     this.plots = plan.plots().map((spec) => new Plot(state, spec));
@@ -59,16 +61,26 @@ class Page {
     const actuators = plan.actuators().length ? [new Actuators(plan, state)] : [];
     const hosts = plan.hosts().map((device) => new Tiles(plan, state, device));
     const others = plan.others().map((device) => new Tiles(plan, state, device));
-    const rest = [...actuators, ...others, ...hosts, this.events, new Signals(plan, state)];
-    this.panels = [...maps, ...this.pictures, ...this.laps, ...this.plots, loops, ...rest];
+    this.tiles = [...others, ...hosts];
+    const rest = [...actuators, ...this.tiles, this.events, new Signals(plan, state)];
+    this.panels = [...this.maps, ...this.pictures, ...this.laps, ...this.plots, loops, ...rest];
     this.withStatus = [loops, ...actuators];
     const group = (name, ...panels) => (panels.length ? h("div", `group ${name}`, ...panels.map((panel) => panel.element)) : null);
     const side = group("side", ...this.pictures, ...this.laps);
-    const hero = h("div", `group hero ${maps.length ? "" : "flat"}`, ...maps.map((panel) => panel.element), side);
+    const hero = h("div", `group hero ${this.maps.length ? "" : "flat"}`, ...this.maps.map((panel) => panel.element), side);
     document.getElementById("panels").replaceChildren(...[
-      maps.length || side ? hero : null, group("plots", ...this.plots), group("others", ...others),
+      this.maps.length || side ? hero : null, group("plots", ...this.plots), group("others", ...others),
       group("guarded", ...actuators, this.events), group("work", loops), group("others", ...hosts), this.panels.at(-1).element,
     ].filter(Boolean));
+  }
+
+  /** Begin with the last minute instead of with empty plots. */
+  async recall(takers) {
+    const names = [...new Set(takers.flatMap((panel) => panel.wants()))].slice(0, 32);
+    if (!names.length) return;
+    const query = names.map((name) => `signal=${encodeURIComponent(name)}`).join("&");
+    const found = await json(`/api/v1/recent?points=600&${query}`).catch(() => null);
+    for (const panel of takers) if (found) panel.recall(found.signals);
   }
 
   takeSignals(message) {

@@ -9,6 +9,8 @@ const PAD = { left: 40, right: 12, top: 12, bottom: 22 };
 
 const change = (part) => `${part < 0 ? "−" : "+"}${percent(Math.abs(100 * part))}`;
 
+const middle = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+
 export class LapChart {
   constructor(plan, state, device) {
     this.plan = plan;
@@ -32,10 +34,20 @@ export class LapChart {
     this.surface.dirty = true;
   }
 
+  sorted() { return [...this.laps.entries()].sort((a, b) => a[0] - b[0]); }
+
   /** The lap count went back: another run began. */
   begin() {
     this.laps.clear();
     this.surface.dirty = true;
+  }
+
+  wants() { return ["lap", "lap_time"].map((name) => `${this.device.name}.${name}`); }
+
+  /** Laps before the page was opened. */
+  recall(past) {
+    const [laps, times] = this.wants().map((name) => past[name] ?? []);
+    laps.forEach(([, lap], i) => this.add(lap, times[i]?.[1]));
   }
 
   update() {
@@ -47,9 +59,10 @@ export class LapChart {
   }
 
   facts_() {
-    const times = [...this.laps.values()];
+    const times = this.sorted().map(([, time]) => time);
     const facts = [["best", times.length ? quantity(Math.min(...times), "s") : "–"]];
-    if (times.length > 1) facts.push(["since the first", change(times.at(-1) / times[0] - 1)]);
+    const few = Math.min(5, Math.floor(times.length / 2));
+    if (few > 0) facts.push(["against the first", change(middle(times.slice(-few)) / middle(times.slice(0, few)) - 1)]);
     if (this.learner) {
       const epsilon = this.state.value(`${this.learner.name}.epsilon`);
       facts.push(["left to chance", epsilon === null ? "–" : percent(100 * epsilon)]);
@@ -73,7 +86,7 @@ export class LapChart {
   draw(context, width, height) {
     if (!this.laps.size) return;
     const colour = colours();
-    const laps = [...this.laps.entries()].sort((a, b) => a[0] - b[0]);
+    const laps = this.sorted();
     const times = laps.map((entry) => entry[1]);
     const best = Math.min(...times);
     const [low, high] = [best - 0.12 * (Math.max(...times) - best || best), Math.max(...times) + 0.08 * (Math.max(...times) - best || best)];

@@ -8,6 +8,7 @@ const TRAIL_S = 25;
 const LANE_M = 0.2;
 const MARGIN_PX = 26;
 const FRAME_MS = 30;
+const JUMP_M = 0.35;  // further between two looks: it was put somewhere else
 
 /** A colour between two of the form #rrggbb. */
 function mix(from, to, part) {
@@ -41,6 +42,19 @@ export class TrackMap {
     return x === null || y === null || heading === null ? null : { x, y, heading };
   }
 
+  wants() {
+    const speed = ["speed_measured", "speed"].map((name) => this.name(name)).filter((name) => this.plan.signals.has(name));
+    return [...["x", "y", "heading"].map((name) => this.name(name)), ...speed.slice(0, 1)];
+  }
+
+  /** The way it came before the page was opened. */
+  recall(past) {
+    const [xs, ys, , speeds] = this.wants().map((name) => past[name] ?? []);
+    const first = this.trail[0]?.at ?? Infinity;
+    const earlier = xs.map(([at, x], i) => ({ at, x, y: ys[i]?.[1] ?? null, speed: speeds?.[i]?.[1] ?? null }));
+    this.trail.unshift(...earlier.filter((p) => p.at < first && p.x !== null && p.y !== null));
+  }
+
   /** New values came. */
   update() {
     const version = `${this.state.loops[this.device.loop]?.generation}:${this.state.value(this.name("track"))}`;
@@ -56,7 +70,6 @@ export class TrackMap {
       this.to = pose;
       const speed = this.state.value(this.name("speed_measured")) ?? this.state.value(this.name("speed"));
       const last = this.trail.at(-1);
-      if (last && Math.hypot(last.x - pose.x, last.y - pose.y) > 0.5) this.trail = [];
       this.trail.push({ ...pose, speed, at: this.state.timeS });
       while (this.trail[0].at < this.state.timeS - TRAIL_S) this.trail.shift();
     }
@@ -164,6 +177,7 @@ export class TrackMap {
     const newest = this.trail.at(-1)?.at ?? 0;
     for (let i = 1; i < this.trail.length; i += 1) {
       const [a, b] = [this.trail[i - 1], this.trail[i]];
+      if (Math.hypot(a.x - b.x, a.y - b.y) > JUMP_M) continue;
       const part = fast > slow && b.speed !== null ? (b.speed - slow) / (fast - slow) : 0.5;
       context.globalAlpha = Math.max(0.08, 1 - (newest - b.at) / TRAIL_S);
       context.strokeStyle = mix(colour.slow, colour.fast, part);

@@ -42,12 +42,17 @@ export class Plot {
     return value === null || !this.state.fresh(entry.signal) ? null : Number(value) * entry.scale + entry.offset;
   }
 
-  /** Earlier points of one series, oldest first: [[time_s, value], ...]. */
-  prefill(signal, points) {
-    for (const entry of this.series.filter((e) => e.signal === signal)) {
+  /** The signals whose past is of interest. */
+  wants() { return this.series.map((entry) => entry.signal).filter(Boolean); }
+
+  /** What was before the page was opened: for each signal [[time_s, value], ...], oldest first. */
+  recall(past) {
+    const longest = Object.values(past).reduce((a, b) => (a.length > b.length ? a : b), []);
+    for (const entry of this.series) {
       const first = entry.points[0]?.[0] ?? Infinity;
-      const earlier = points.filter(([at]) => at < first).map(([at, v]) => [at, v === null ? null : v * entry.scale + entry.offset]);
-      entry.points = [...earlier, ...entry.points];
+      const points = entry.signal ? past[entry.signal] ?? [] : longest.map(([at]) => [at, entry.constant]);
+      const scaled = (value) => (value === null || !entry.signal ? value : Number(value) * entry.scale + entry.offset);
+      entry.points = [...points.filter(([at]) => at < first).map(([at, value]) => [at, scaled(value)]), ...entry.points];
     }
     this.surface.dirty = true;
   }

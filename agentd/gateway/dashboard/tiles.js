@@ -61,6 +61,12 @@ class Tile {
     if (this.spark) this.spark.dirty = true;
   }
 
+  recall(points) {
+    const values = points.map(([, value]) => value).filter((value) => value !== null).map(Number);
+    this.history = [...values.slice(0, -Math.max(1, this.history.length)), ...this.history].slice(-HISTORY);
+    if (this.spark) this.spark.dirty = true;
+  }
+
   drawSpark(context, width, height) {
     if (this.history.length < 2) return;
     const high = Math.max(...this.history, 1e-9), low = Math.min(0, ...this.history);
@@ -98,6 +104,12 @@ export class Tiles {
   }
 
   full(name) { return `${this.device.name}.${name}`; }
+
+  wants() { return this.tiles.filter((tile) => tile.spark).map((tile) => this.full(tile.spec.value)); }
+
+  recall(past) {
+    for (const tile of this.tiles) tile.recall(past[this.full(tile.spec.value)] ?? []);
+  }
 
   /** One look a tick of the device's own loop, at most one a second. */
   update() {

@@ -196,3 +196,17 @@ def test_promtool_has_no_complaint(served: Served) -> None:
         [promtool, "check", "metrics"], input=served.ask("/metrics").body, capture_output=True, check=False
     )
     assert (found.returncode, found.stdout + found.stderr) == (0, b"")
+
+
+def test_the_last_minute_is_there_for_those_who_come_later(served: Served) -> None:
+    for x in range(100):
+        served.node.publish("drive", {"robot.x": float(x), "robot.lap_time": Absent.NOT_GIVEN})
+    found = served.ask("/api/v1/recent?signal=robot.x&signal=robot.lap_time&signal=host.cpu_use&points=20").json[
+        "signals"
+    ]
+    values = [value for _at, value in found["robot.x"]]
+    assert values == [9.0 + 10 * i for i in range(10)]  # two loops share the points
+    assert [value for _at, value in found["robot.lap_time"]] == [None] * 10
+    times = [at for at, _value in found["robot.x"]]
+    assert times == sorted(times)
+    assert found["host.cpu_use"] == []

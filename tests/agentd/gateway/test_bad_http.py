@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.agentd.gateway.served import Served
 
@@ -161,6 +166,44 @@ def test_every_answer_carries_the_security_headers(served: Served, path: str) ->
     assert headers["x-content-type-options"] == "nosniff"
     assert not [name for name in headers if name.startswith("access-control")]
     assert "server" not in headers
+
+
+REQUESTS = st.one_of(
+    st.binary(max_size=300),
+    st.builds(
+        lambda method, path, headers, body: b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, path, headers, body),
+        st.sampled_from([b"GET", b"POST", b"HEAD", b"get", b"G\0T", b"CONNECT"]),
+        st.one_of(st.binary(max_size=40), st.sampled_from([b"/", b"*", b"/api/v1/signals/%ff", b"/events?after=%00"])),
+        st.lists(
+            st.sampled_from(
+                [b"Host: HOST\r\n", b"Host: x\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n",
+                 b"Connection: upgrade\r\nUpgrade: websocket\r\n", b"Expect: magic\r\n", b"Origin: null\r\n"]
+            ),
+            max_size=4,
+        ).map(b"".join),
+        st.binary(max_size=60),
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(REQUESTS)
+def test_whatever_comes_harms_nothing(served: Served, data: bytes) -> None:
+    async def send() -> bytes:
+        reader, writer = await served.connect()
+        writer.write(data.replace(b"HOST", served.host.encode()) + b"\r\n\r\n")
+        try:
+            async with asyncio.timeout(0.05):
+                return await reader.read(20)
+        except (ConnectionError, TimeoutError):  # or it waits for more
+            return b""
+        finally:
+            writer.close()
+
+    answer = served.run(send())
+    assert answer == b"" or re.match(rb"HTTP/1.[01] ([234]\d\d) ", answer), answer
+    assert served.node.commands == []
+    assert served.ask("/healthz").status == 200
 
 
 def test_connections_are_limited(served: Served) -> None:
