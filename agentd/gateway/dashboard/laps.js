@@ -2,7 +2,7 @@
 
 import { Surface, card, colours, h, mark, say } from "./dom.js";
 import { percent, quantity } from "./format.js";
-import { ticks } from "./plots.js";
+import { tickText, ticks } from "./plots.js";
 
 const MOST = 400;
 const PAD = { left: 40, right: 12, top: 12, bottom: 22 };
@@ -89,7 +89,8 @@ export class LapChart {
     const laps = this.sorted();
     const times = laps.map((entry) => entry[1]);
     const best = Math.min(...times);
-    const [low, high] = [best - 0.12 * (Math.max(...times) - best || best), Math.max(...times) + 0.08 * (Math.max(...times) - best || best)];
+    const worst = Math.max(...times), room = Math.max(0.12 * (worst - best), 0.04 * best);
+    const [low, high] = [best - room, worst + room];
     const first = laps[0][0], last = Math.max(laps.at(-1)[0], first + 4);
     const x = (lap) => PAD.left + (lap - first + 0.5) / (last - first + 1) * (width - PAD.left - PAD.right);
     const y = (time) => height - PAD.bottom - (time - low) / (high - low) * (height - PAD.top - PAD.bottom);
@@ -116,12 +117,13 @@ export class LapChart {
     context.lineWidth = 1;
     context.textBaseline = "middle";
     context.textAlign = "right";
-    for (const time of ticks(low, high, 4)) {
+    const all = ticks(low, high, 4);
+    for (const time of all) {
       context.beginPath();
       context.moveTo(PAD.left, Math.round(y(time)) + 0.5);
       context.lineTo(width - PAD.right, Math.round(y(time)) + 0.5);
       context.stroke();
-      context.fillText(`${+time.toPrecision(3)} s`, PAD.left - 6, y(time));
+      context.fillText(`${tickText(time, all)} s`, PAD.left - 6, y(time));
     }
     context.textBaseline = "alphabetic";
     context.textAlign = "center";

@@ -17,6 +17,14 @@ export function ticks(low, high, count) {
   return found;
 }
 
+/** With as many decimals as tell one tick from the next. */
+export function tickText(value, all) {
+  const step = all.length > 1 ? all[1] - all[0] : Math.abs(value) || 1;
+  let decimals = 0;
+  while (decimals < 8 && Math.abs(step * 10 ** decimals - Math.round(step * 10 ** decimals)) > 1e-6) decimals += 1;
+  return String(+value.toFixed(decimals)).replace("-", "−");
+}
+
 export class Plot {
   constructor(state, { title, unit, series }) {
     this.state = state;
@@ -107,12 +115,13 @@ export class Plot {
     context.lineWidth = 1;
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (const value of ticks(low, high, Math.max(2, Math.floor(height / 36)))) {
+    const all = ticks(low, high, Math.max(2, Math.floor(height / 36)));
+    for (const value of all) {
       context.beginPath();
       context.moveTo(PAD.left, Math.round(y(value)) + 0.5);
       context.lineTo(width - PAD.right, Math.round(y(value)) + 0.5);
       context.stroke();
-      context.fillText(String(+value.toPrecision(3)).replace("-", "−"), PAD.left - 7, y(value));
+      context.fillText(tickText(value, all), PAD.left - 7, y(value));
     }
     context.textBaseline = "alphabetic";
     context.textAlign = "center";
