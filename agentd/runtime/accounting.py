@@ -18,7 +18,9 @@ class Account:
         self.parts_ns = [0] * len(parts)
         self._usual_ns = [0.0] * len(parts)
         self.collected_ns = 0
-        """Garbage collection that ran into this tick."""
+        """Garbage collection that ran into this tick: what of it was left when the tick was due."""
+        self.overran_ns = 0
+        """Everything else between two ticks that did."""
         self._usage = resource.getrusage(resource.RUSAGE_THREAD)
         self.missed_total = 0
 
@@ -42,9 +44,12 @@ class Account:
         candidates = {
             "wake": wake_ns,
             "gc": self.collected_ns,
+            "housekeeping": self.overran_ns,
             "bookkeeping": other_ns,
             "part": excess[worst] if worst >= 0 else 0,
         }
+        if self.collected_ns or self.overran_ns:
+            candidates["wake"] -= self.collected_ns + self.overran_ns  # it was woken late because of them
         culprit = max(candidates, key=candidates.__getitem__)
         if culprit == "part":
             culprit = self.parts[worst]
@@ -52,7 +57,9 @@ class Account:
         elif culprit == "wake":
             text = f"it was woken {wake_ns / MS:.2f} ms late"
         elif culprit == "gc":
-            text = f"garbage collection took {self.collected_ns / MS:.2f} ms"
+            text = f"garbage collection ran into it for {self.collected_ns / MS:.2f} ms"
+        elif culprit == "housekeeping":
+            text = f"mail, notes or the saving of state ran into it for {self.overran_ns / MS:.2f} ms"
         else:
             text = f"bookkeeping took {other_ns / MS:.2f} ms"
         if switches:

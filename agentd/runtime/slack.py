@@ -10,7 +10,7 @@ import msgspec
 
 from agentd.runtime import keyframe
 from agentd.runtime.control import HEARTBEAT, MAIL, STOP, Control
-from agentd.runtime.device_port import DeviceState
+from agentd.runtime.device_port import DeviceState, describe
 from agentd.runtime.guard import Lease, Verdict
 from agentd.runtime.letters import (
     ChannelNote,
@@ -82,6 +82,8 @@ class Slack:
         if now_ns - self._keyframe_ns >= KEYFRAME_EVERY_NS:
             self._keyframe_ns = now_ns
             self.save_keyframe()
+        account, ended_ns = self._cycle.account, self._cycle.clock.now_ns()
+        account.overran_ns = max(0, ended_ns - now_ns - free_ns - account.collected_ns)
 
     def _collect(self, now_ns: int, free_ns: int) -> None:
         """Young objects often, everything rarely; a full collection that may not fit is put off, not dropped."""
@@ -95,7 +97,7 @@ class Slack:
             gc.collect(1)
         else:
             return
-        account.collected_ns = clock.now_ns() - now_ns
+        account.collected_ns = max(0, clock.now_ns() - now_ns - free_ns)
 
     def _read_mail(self) -> None:
         for _ in range(MAX_LETTERS):
@@ -106,7 +108,11 @@ class Slack:
                 self.stopping = "the daemon has closed the mailbox"
                 return
             self._letters += 1
-            self._apply(msgspec.json.decode(data, type=Down))
+            try:
+                self._apply(msgspec.json.decode(data, type=Down))
+            except msgspec.MsgspecError as error:
+                loop = self._cycle.loop
+                self._cycle.journal.report("command", loop, "error", f"{loop}: a letter that cannot be read: {error}")
             if self._letters == self._words[self._mail]:
                 break
         self._cycle.ring.words[Word.MAIL] = self._letters
@@ -170,9 +176,8 @@ class Slack:
         path = self._folder / f"keyframe.{self._cycle.ring.layout.generation}"
         try:
             keyframe.replace_file(path, keyframe.encode(agents))
-        except (OSError, TypeError) as error:
-            self._cycle.journal.report(
-                "agent", self._cycle.loop, "error", f"{self._cycle.loop}: state not saved: {error}"
-            )
+        except Exception as error:  # get_state is the agents' own code
+            loop = self._cycle.loop
+            self._cycle.journal.report("agent", loop, "error", f"{loop}: state not saved: {describe(error)}")
         else:
             self._mailbox.send(Keyframe(path=str(path)))
