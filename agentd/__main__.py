@@ -75,7 +75,7 @@ async def _serve(config: Path, state: Path, runtime: Path, http: str | None) -> 
     if resolution.plan is None:
         print(report(resolution), file=sys.stderr)
         return BAD_CONFIG
-    daemon = daemon_module.Daemon(resolution.plan, state, runtime)
+    daemon = daemon_module.Daemon(resolution.plan, state, runtime, http)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stopping.set)

@@ -124,7 +124,7 @@ class CommandDesk:
 
     async def reload(self) -> Answer:
         """Read the configuration file again and apply what changed; problems change nothing."""
-        resolution = await child.resolve(self._daemon.plan.source)
+        resolution = await child.resolve(self._daemon.plan.source, http=self._daemon.http)
         if resolution.plan is None:
             problems = tuple(str(problem) for problem in resolution.problems)
             return Answer(ok=False, message="the configuration has problems; nothing was changed", problems=problems)

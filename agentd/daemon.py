@@ -48,8 +48,9 @@ START_ERRORS = (OSError, GatewayError, StoreError)
 class Daemon:
     """One node. `run` returns when it has stopped."""
 
-    def __init__(self, plan: NodePlan, state: Path, runtime: Path) -> None:
-        self._plan, self.state, self.runtime = plan, state, runtime
+    def __init__(self, plan: NodePlan, state: Path, runtime: Path, http: str | None = None) -> None:
+        """`http` is the address that the command line chose; it holds through every reload."""
+        self._plan, self.state, self.runtime, self.http = plan, state, runtime, http
         self._image = ProcessImage(runtime)
         self.latches = LatchFile(state / "latches.json")
         self.loops: dict[str, LoopSupervisor] = {}

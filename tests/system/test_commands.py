@@ -120,3 +120,12 @@ def test_an_interlock_keeps_the_actuator_safe(site: Site) -> None:
         assert {value for _, value in site.written("ra")} == {0.0}
         node.command(do="set_param", name="pb.push", value=0.95)
         node.until("a pushes", lambda: site.motor("ra") == 0.5)
+
+
+def test_an_address_from_the_command_line_holds_through_a_reload(site: Site) -> None:
+    config = site.config().replace("127.0.0.1:0", "127.0.0.1:8080")
+    with RunningNode(site.folder, config) as node:
+        address = node.status()["http"]
+        (site.folder / "node.yaml").write_text(config.replace("push: 0.5", "push: 0.25"), encoding="utf-8")
+        assert node.command(do="reload") == {"ok": True, "message": "pa.push = 0.25", "problems": []}
+        assert node.status()["http"] == address
