@@ -1,10 +1,10 @@
 """Tabular Q-learning with eligibility traces: picks one of a few values, and gets better at it.
 
 Every `decide_every_s` the observation's cell in the table gives the value that promised most there, or, with
-probability `epsilon`, its neighbour that was tried least. What is earned until the next decision is what the table
-learns from: Watkins's Q(lambda) with replacing traces (C. Watkins 1989; R. Sutton, A. Barto, Reinforcement Learning,
-2nd edition, section 12.10), an entry's first visits averaged. Where nothing was tried yet it takes the first of
-`values`: list the most careful one first.
+probability `epsilon`, its neighbour that was tried least: never a leap to the other end. What is earned until the next
+decision is what the table learns from: Watkins's Q(lambda) with replacing traces (C. Watkins 1989; R. Sutton,
+A. Barto, Reinforcement Learning, 2nd edition, section 12.10), an entry's first visits averaged. Where nothing was
+tried yet it takes the first of `values`: list the most careful one first.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ LARGEST = 1e9
 GAP = 1.5
 """Periods without a step that count as an interruption: ticks jitter by less."""
 
+RESTART_S = 5.0
+"""After a longer interruption nobody knows what the last decision led to."""
+
 MEAN_S = 60.0
 
 
@@ -41,8 +44,8 @@ class QLearning(Agent):
     The reward, per second, is the input `reward`; where that is not wired, the value that was applied (progress, for
     a speed). In either case `cost` times what |observation[0]| exceeds `tolerance` by is taken off.
 
-    An attempt fails when `terminated` says so; where that is not wired, when the guard overrules the action or an
-    observation is absent. It then stays at the first value until the guard follows that.
+    An attempt fails when `terminated` says so, when the guard overrules the action, and when an observation was absent
+    for a while. It then stays at the first value until the guard follows that.
     """
 
     observation: NDArray[np.float64] = Input(unit=ANY_UNIT, shape=(-1,), doc="the first is what must stay near 0")
@@ -57,15 +60,15 @@ class QLearning(Agent):
     applied: float | None = Applied("action", unit=ANY_UNIT)
 
     learning: bool = Param(True, doc="off: the table stays as it is, and nothing is left to chance")
-    decide_every_s: float = Param(0.2, unit="s", low=0.0, high=3600.0)
-    alpha: float = Param(0.1, low=0.0, high=1.0, doc="least learning rate; an entry's first visits have a higher one")
-    gamma: float = Param(0.8, low=0.0, high=0.9999, doc="worth of a reward one decision later")
+    decide_every_s: float = Param(0.12, unit="s", low=0.0, high=3600.0)
+    alpha: float = Param(0.2, low=0.0, high=1.0, doc="least learning rate; an entry's first visits have a higher one")
+    gamma: float = Param(0.83, low=0.0, high=0.9999, doc="worth of a reward one decision later")
     trace_decay: float = Param(0.8, low=0.0, high=1.0, doc="lambda: how far back a surprise is credited")
-    epsilon_start: float = Param(0.3, low=0.0, high=1.0, doc="a change begins exploration anew")
-    epsilon_decay: float = Param(0.997, low=0.0, high=1.0, doc="factor per decision")
-    epsilon_min: float = Param(0.01, low=0.0, high=1.0)
-    tolerance: float = Param(0.05, unit=ANY_UNIT, low=0.0, high=LARGEST)
-    cost: float = Param(10.0, low=0.0, high=LARGEST)
+    epsilon_start: float = Param(0.07, low=0.0, high=1.0, doc="a change begins exploration anew")
+    epsilon_decay: float = Param(0.999, low=0.0, high=1.0, doc="factor per decision")
+    epsilon_min: float = Param(0.02, low=0.0, high=1.0)
+    tolerance: float = Param(0.03, unit=ANY_UNIT, low=0.0, high=LARGEST)
+    cost: float = Param(15.0, low=0.0, high=LARGEST)
     failure_cost: float = Param(2.0, low=0.0, high=LARGEST, doc="taken off once when an attempt fails")
 
     table: NDArray[np.float64] = State(shape=(-1, -1), doc="expected reward by cell and action")
@@ -104,9 +107,9 @@ class QLearning(Agent):
             raise NoAnswer(f"observation {seen}: expected finite numbers")
         cell = self._cell_of(seen)
         self._account(seen[0], tick.dt_s)
-        interrupted = self._overruled() or abs(tick.time_ns - self.stepped_ns) > GAP * 1e9 * tick.dt_s
-        if self.cell >= 0 and (interrupted or self.terminated):
-            self._end(failed=self.terminated is not False)
+        away_s = abs(tick.time_ns - self.stepped_ns) / 1e9
+        if self.cell >= 0 and (self.terminated or away_s > GAP * tick.dt_s or self._overruled()):
+            self._end(failed=away_s < RESTART_S + tick.dt_s)
         elif self.cell >= 0 and self.elapsed_s >= self.decide_every_s:
             self._learn(self.earned + self.gamma * self.table[cell, self._best(cell)])
             self._decide(cell)
@@ -207,7 +210,7 @@ class QLearning(Agent):
         self.trace *= self.gamma * self.trace_decay
 
     def _end(self, failed: bool) -> None:
-        """The attempt is over; what an interruption that is no failure has brought is nobody's merit."""
+        """The attempt is over."""
         if failed:
             self._learn(self.earned - self.failure_cost)
         self.trace[:] = 0.0
