@@ -1,0 +1,1 @@
+"""`/api/v1/record`: what was recorded, bounded, for plots."""

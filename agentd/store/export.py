@@ -1,0 +1,1 @@
+"""The record as CSV, written as it is read."""
