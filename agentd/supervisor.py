@@ -162,7 +162,7 @@ class LoopSupervisor:
         began_ns = words[Word.TICK_BEGAN_NS]
         if began_ns and time_ns - began_ns > stall_ns:
             found = read_crumb(words[Word.BREADCRUMB])
-            part = ring.layout.parts[found[0]] if found else ""
+            part = ring.layout.parts[found[0]] if found and found[0] < len(ring.layout.parts) else ""
             doing = found[1].name.lower() if found else "between its parts"
             self._stalled(part, f"{doing} did not come back within {self.plan.stall_ms} ms")
         elif not began_ns and time_ns - words[Word.HEARTBEAT_NS] > stall_ns + 2 * self.plan.period_ns + NS_PER_S:

@@ -20,6 +20,8 @@ from agentd.runtime.row import LoopRow
 from hal.clock import NS_PER_S, Clock
 from hal.signal import Absent, Tick
 
+_PHASES = frozenset(Phase)
+
 
 def crumb(part: int, phase: Phase) -> int:
     """The breadcrumb word: which part the worker is inside of, and doing what."""
@@ -27,8 +29,9 @@ def crumb(part: int, phase: Phase) -> int:
 
 
 def read_crumb(word: int) -> tuple[int, Phase] | None:
-    """The reverse of `crumb`; None between parts."""
-    return ((word & 0xFFFFFFFF) - 1, Phase(word >> 32)) if word else None
+    """The reverse of `crumb`; None between parts, and for a word that a broken worker has spoilt."""
+    part, phase = (word & 0xFFFFFFFF) - 1, word >> 32
+    return (part, Phase(phase)) if part >= 0 and phase in _PHASES else None
 
 
 @dataclass(slots=True)
