@@ -74,12 +74,12 @@ def _rows(ring: RingReader, last_s: float | None) -> list[Row]:
 def ending(ring: RingReader, time_ns: int) -> str:
     """What the worker was doing when it was last heard of."""
     words, period_ns = ring.words, ring.layout.period_ns
-    silent_ns = time_ns - words[Word.HEARTBEAT_NS]
+    silent_ns = max(0, time_ns - files.last_sign_ns(ring))
     if silent_ns < ALIVE_NS + 3 * period_ns and words[Word.STATE] != WorkerState.STOPPING:
         return "runs"
     since = f"silent for {age(silent_ns / NS_PER_S)}"
+    crumb = read_crumb(words[Word.BREADCRUMB])
     try:
-        crumb = read_crumb(words[Word.BREADCRUMB])
         state = WorkerState(words[Word.STATE]).name.lower()
     except ValueError:
         return f"damaged, {since}"

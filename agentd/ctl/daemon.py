@@ -43,7 +43,7 @@ class Daemon:
     @property
     def runtime(self) -> Path:
         """Where its rings are: as it said itself, for it may have been started in another environment."""
-        if self.beacon is not None and Path(self.beacon.runtime).is_dir():
+        if self.beacon is not None and os.path.isdir(self.beacon.runtime):
             return Path(self.beacon.runtime)
         return runtime_dir(self.state)
 
@@ -100,8 +100,12 @@ class Daemon:
     def _socket(self) -> str:
         if self.beacon is not None:
             return self.beacon.socket
-        if self.state.is_dir() and not os.access(self.state, os.R_OK | os.X_OK):
-            raise CtlError(f"{self.state}: no permission; {self._owner()}")
+        try:
+            os.listdir(self.state)
+        except PermissionError:
+            raise CtlError(f"{self.state}: no permission; {self._owner()}") from None
+        except OSError:
+            pass  # there is none
         raise NotRunning(self.absence())
 
     def _explained(self, error: OSError) -> CtlError:

@@ -52,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         remembered = daemon.get(f"/api/v1/events?limit={MAX_ASKED}", EventList).events
     except NotRunning as error:
+        if arguments.follow:
+            raise
         print(f"agentctl: {error}; this is from its record", file=sys.stderr)
         _print(recorded(arguments.state, sieve, arguments.count), arguments.json, as_list=True)
         return OK

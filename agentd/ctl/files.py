@@ -65,15 +65,16 @@ def _reading(snapshot: Snapshot, column: int, plan: SignalPlan) -> Reading:
     )
 
 
-def beat_age_s(ring: RingReader) -> float | None:
-    """Since the worker last said that it lives; None when it never did."""
-    beat_ns = ring.words[Word.HEARTBEAT_NS]
-    return max(0, now_ns() - beat_ns) / NS_PER_S if beat_ns else None
+def last_sign_ns(ring: RingReader) -> int:
+    """When the worker last showed that it lives; 0 when it never did."""
+    row = ring.latest()
+    return max(ring.words[Word.HEARTBEAT_NS], row.time_ns if row is not None else 0)
 
 
 def newest_age_s(image: ProcessImage) -> float | None:
     """Since any loop's worker was last alive; None without files."""
-    return min((found for ring in rings(image) if (found := beat_age_s(ring)) is not None), default=None)
+    newest_ns = max(map(last_sign_ns, rings(image)), default=0)
+    return max(0, now_ns() - newest_ns) / NS_PER_S if newest_ns else None
 
 
 def note(image: ProcessImage, why: str) -> None:

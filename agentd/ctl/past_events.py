@@ -13,6 +13,16 @@ from agentd.ctl.errors import CtlError
 from agentd.event import SEVERITIES, Event
 from agentd.store.database import FILE_NAME, StoreError, open_reader
 
+QUERY = """
+SELECT id, time_ns, time_ns + ifnull(
+         (SELECT offset_ns FROM utc WHERE utc.boot = event.boot ORDER BY utc.time_ns DESC LIMIT 1), utc_ns - time_ns),
+       kind, subject, severity, message, data
+FROM event
+WHERE (?1 IS NULL OR kind = ?1) AND severity IN (SELECT value FROM json_each(?2))
+ORDER BY id DESC LIMIT ?3
+"""
+"""With the time of day as it is known by now: the clock may have been set after the event."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
@@ -37,13 +47,9 @@ def _rank(severity: str) -> int:
 def recorded(state: Path, sieve: Sieve, limit: int) -> list[Event]:
     """The newest events of the record that are wanted, oldest first. Raises CtlError when it cannot be read."""
     severities = [word for word in SEVERITIES if _rank(word) >= _rank(sieve.severity)]
-    query = (
-        "SELECT id, time_ns, utc_ns, kind, subject, severity, message, data FROM event WHERE"
-        " (?1 IS NULL OR kind = ?1) AND severity IN (SELECT value FROM json_each(?2)) ORDER BY id DESC LIMIT ?3"
-    )
     try:
         with closing(open_reader(state / FILE_NAME)) as record:
-            rows = record.execute(query, (sieve.kind, json.dumps(severities), limit)).fetchall()
+            rows = record.execute(QUERY, (sieve.kind, json.dumps(severities), limit)).fetchall()
     except (StoreError, sqlite3.Error, OSError) as error:
         raise CtlError(f"no events: {error}") from None
     names = ("id", "time_ns", "utc_ns", "kind", "subject", "severity", "message", "data")

@@ -87,7 +87,7 @@ def problems(status: NodeStatus, paper: Paper) -> list[str]:
 def loops(found: tuple[LoopStatus, ...], paper: Paper) -> list[str]:
     """Each loop, its rate and its counters."""
     rows: list[list[str | Cell]] = [
-        ["loop", "state", "asked", "measured", "ticks", "missed", "skipped", "restarts", "scheduling"]
+        ["loop", "state", "asked", "measured", "missed", "skipped", "restarts", "scheduling"]
     ]
     for loop in found:
         slow = loop.state == "running" and loop.measured_hz < 0.95 * loop.rate_hz
@@ -96,13 +96,12 @@ def loops(found: tuple[LoopStatus, ...], paper: Paper) -> list[str]:
             Cell(loop.state, _INKS.get(loop.state, YELLOW)),
             f"{loop.rate_hz:g} Hz",
             Cell(f"{loop.measured_hz:.4g} Hz", YELLOW if slow else ""),
-            many(loop.ticks_total),
             Cell(many(loop.missed_total), YELLOW if loop.missed_total else ""),
             Cell(many(loop.skipped_total), YELLOW if loop.skipped_total else ""),
             Cell(many(loop.restarts_total), YELLOW if loop.restarts_total else ""),
             "real-time" if loop.realtime else "normal",
         ])  # fmt: skip
-    return paper.table(rows, right=range(2, 8)) if found else []
+    return paper.table(rows, right=range(2, 7)) if found else []
 
 
 def timing(found: tuple[LoopStatus, ...], paper: Paper) -> list[str]:
@@ -120,13 +119,13 @@ def _quantiles(figures: Quantiles) -> list[str]:
 
 def parts(found: tuple[LoopStatus, ...], paper: Paper) -> list[str]:
     """Each device and agent; below one that is not well, why."""
-    rows: list[list[str | Cell]] = [["part", "loop", "is", "state", "p50", "p99", ""]]
+    rows: list[list[str | Cell]] = [["part", "loop", "is", "state", "p50", "p99"]]
     whys: list[list[str]] = [[]]
     for loop in found:
         for part in loop.parts:
             rows.append(_part(loop, part))
-            known = any(part.why and part.why in text for text in (loop.why,))
-            whys.append(paper.wrapped(part.why, "    ", YELLOW) if part.why and not known else [])
+            said = part.why in ("", loop.why, loop.state)
+            whys.append([] if said else paper.wrapped(part.why, "    ", YELLOW))
     table = paper.table(rows, right=(4, 5))
     return [line for row, why in zip(table, whys, strict=True) for line in (row, *why)] if len(rows) > 1 else []
 
@@ -139,7 +138,6 @@ def _part(loop: LoopStatus, part: PartStatus) -> list[str | Cell]:
         Cell(part.state, _INKS.get(part.state, YELLOW)),
         duration(part.duration.p50_us),
         duration(part.duration.p99_us),
-        "simulated" if part.simulated else "",
     ]
 
 

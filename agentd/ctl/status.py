@@ -11,7 +11,7 @@ from agentd.ctl.daemon import Daemon
 from agentd.ctl.errors import NOT_RUNNING, OK, NotRunning
 from agentd.ctl.parser import Subparsers, examples
 from agentd.ctl.report import problems, report
-from agentd.ctl.text import Paper
+from agentd.ctl.text import BOLD, RED, Paper
 from agentd.latches import LatchFile
 from agentd.status import NodeStatus
 
@@ -40,7 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
         return OK
     except NotRunning as error:
         status = absent(daemon, str(error))
-    print(msgspec.json.encode(status).decode() if arguments.json else "\n".join(problems(status, Paper.of_terminal())))
+    if arguments.json:
+        print(msgspec.json.encode(status).decode())
+    else:
+        paper = Paper.of_terminal()
+        print(paper.ink("not running", BOLD, RED), *problems(status, paper)[1:], sep="\n")
     return NOT_RUNNING
 
 

@@ -32,10 +32,10 @@ class Terminal:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        sys.stdout.write(_LEAVE)
-        sys.stdout.flush()
         if self._keys >= 0:
             termios.tcsetattr(self._keys, termios.TCSADRAIN, self._before)
+        sys.stdout.write(_LEAVE)
+        sys.stdout.flush()
 
     def draw(self, lines: Sequence[str]) -> None:
         """As many lines as there is room for, over what was there: nothing flickers."""

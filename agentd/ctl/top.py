@@ -79,7 +79,7 @@ def screen(status: NodeStatus, events: Sequence[Event], paper: Paper) -> list[st
         timing(status.loops, paper),
         actuators(status.actuators, paper),
         busiest(status.loops, paper),
-        [line for event in events for line in as_lines(event, paper)],
+        [as_lines(event, paper)[0] for event in reversed(events)],
     ])  # fmt: skip
 
 
