@@ -48,19 +48,20 @@ class DevicePort:
         self.why = why
         self.channels: list[tuple[str, Channel, int]] = []
         """Attribute, channel and column of each actuator."""
+        self.columns: list[int] = []
+        """Columns of its sensors."""
         self._report = report
         self._scalars: list[tuple[str, int]] = []
         self._arrays: list[tuple[str, int, ArrayRingWriter]] = []
         self._opening: Future[None] | None = None
         self._backoff_ns, self._retry_ns, self._opened_ns = BACKOFF_FIRST_NS, 0, 0
 
-    @property
-    def columns(self) -> list[int]:
-        """Columns of its sensors."""
-        return [c for _, c in self._scalars] + [c for _, c, _ in self._arrays]
-
     def connect(self, row: LoopRow, channels: dict[str, Channel], arrays: dict[str, ArrayRingWriter]) -> None:
         """Find the columns of this device's signals, once the layout is known."""
+        mine = f"{self.name}."
+        self.columns = [
+            i for i, c in enumerate(row.columns) if c.name.startswith(mine) and c.role not in ("actuator", "foreign")
+        ]
         for signal, channel in channels.items():
             owner, _, attribute = signal.partition(".")
             if owner == self.name:
