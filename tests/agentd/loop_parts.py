@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from agentd.testing.harness import Parts
 from agents.agent import Agent, Applied, Input, Output, Param
 from hal.clock import VirtualClock
@@ -78,7 +76,7 @@ class Follow(Agent):
             raise self.raising
         self.seen.append((self.measured, self.other, self.applied))
         self.speed = self.measured * self.gain if self.answer is None else self.answer
-        self.moving = bool(self.speed) and not math.isnan(self.speed)
+        self.moving = True
 
 
 def robot(clock: VirtualClock) -> tuple[Motor, Follow, Parts]:
