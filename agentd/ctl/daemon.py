@@ -47,6 +47,10 @@ class Daemon:
             return Path(self.beacon.runtime)
         return runtime_dir(self.state)
 
+    def lives(self) -> bool:
+        """Whether one runs: it holds the lock, or, in another container where that cannot be seen, it listens."""
+        return lock_holder(self.state) != 0 or (self.beacon is not None and unix_http.listens(self.beacon.socket))
+
     def raw(self, target: str) -> bytes:
         """The JSON answer of a GET. Raises NotRunning, CtlError."""
         return self._request("GET", target, b"", ANSWER_WITHIN_S)[1]

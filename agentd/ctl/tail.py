@@ -13,7 +13,7 @@ from itertools import islice
 import msgspec
 
 from agentd.ctl import files
-from agentd.ctl.daemon import Daemon, lock_holder
+from agentd.ctl.daemon import Daemon
 from agentd.ctl.errors import OK
 from agentd.ctl.follow import Sample, followed, live
 from agentd.ctl.parser import Subparsers, count, examples
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Until Ctrl-C, or the end of the count or of what there is."""
     daemon = Daemon(arguments.state)
     image = files.image_of(daemon.runtime)
-    runs = lock_holder(daemon.state) != 0
+    runs = daemon.lives()
     if not runs:
         files.note(image, daemon.absence())
     loops = followed(image, arguments.signals)

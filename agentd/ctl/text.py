@@ -107,6 +107,10 @@ class Cell:
     ink: str = ""
 
 
+def _clean(cell: str | Cell) -> Cell:
+    return Cell(plain(cell)) if isinstance(cell, str) else Cell(plain(cell.text), cell.ink)
+
+
 @dataclass(frozen=True, slots=True)
 class Paper:
     """Where lines go: how wide it is, and whether it takes colour. A pipe has no width: nothing is cut."""
@@ -136,7 +140,7 @@ class Paper:
 
     def table(self, rows: Iterable[Sequence[str | Cell]], right: Iterable[int] = (), head: bool = True) -> list[str]:
         """Aligned columns, two spaces apart; the last column is cut where the paper ends."""
-        cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
+        cells = [[_clean(cell) for cell in row] for row in rows]
         if not cells:
             return []
         widths = [max(len(row[i].text) for row in cells) for i in range(len(cells[0]))]
@@ -147,8 +151,7 @@ class Paper:
         parts: list[str] = []
         left = self.width if self.width is not None else sum(widths) + 2 * len(widths)
         for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            text = plain(cell.text)
-            text = text.rjust(width) if i in right else text if i + 1 == len(row) else text.ljust(width)
+            text = cell.text.rjust(width) if i in right else cell.text if i + 1 == len(row) else cell.text.ljust(width)
             text = text[: max(0, left)]
             parts.append(self.ink(text, cell.ink or ink))
             left -= len(text) + 2

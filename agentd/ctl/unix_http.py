@@ -51,6 +51,15 @@ def lines(path: str, target: str, *, timeout_s: float) -> Iterator[bytes]:
             rest += chunk
 
 
+def listens(path: str) -> bool:
+    """Whether a connection would be accepted."""
+    try:
+        _connect(path, 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
 def _connect(path: str, timeout_s: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

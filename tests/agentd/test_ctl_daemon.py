@@ -101,6 +101,12 @@ def test_a_state_directory_of_somebody_else_is_a_matter_of_permission(tmp_path: 
         tmp_path.chmod(0o700)
 
 
+def test_a_daemon_whose_lock_cannot_be_seen_lives_while_it_listens(tmp_path: Path, listening: socket.socket) -> None:
+    assert Daemon(tmp_path).lives()
+    listening.close()
+    assert not Daemon(tmp_path).lives()
+
+
 def test_the_runtime_directory_is_the_one_the_daemon_named(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     write_beacon(tmp_path, beacon(tmp_path / "mine" / "socket"))

@@ -64,6 +64,10 @@ def test_what_others_wrote_cannot_steer_the_terminal(text: str) -> None:
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", plain(text))
 
 
+def test_a_cell_cannot_steer_the_terminal_either() -> None:
+    assert Paper().table([("a\x1b[2J", Cell("b\x07\x07\x07")), ("cc", "d")], head=False) == ["a [2J  b", "cc     d"]
+
+
 CELLS = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1, max_size=30)
 
 
