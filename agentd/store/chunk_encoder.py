@@ -20,9 +20,9 @@ from agentd.store.column import (
     Reference,
     WordTable,
     encode_steps,
-    held,
     interval_words,
     step_ways,
+    suits_planes,
 )
 from agentd.store.lanes import SMALL_BITS, WORD, differences, fit, is_small, lanes, ramp, upper_halves
 
@@ -93,7 +93,7 @@ class ChunkEncoder:
             field = self.shape.values + column
             words = work.words(field)
             code = known.find(field, words)
-            if code is None and group == REAL and not held(words):
+            if code is None and group == REAL and not suits_planes(words):
                 code = self._few(work, column, words)
             codes.append(code or work.plain(field, group))
             work.breathe()

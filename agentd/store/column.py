@@ -16,8 +16,9 @@ import math
 import struct
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from itertools import repeat
-from operator import eq, itemgetter, sub, truediv
+from operator import and_, eq, itemgetter, or_, sub, truediv
 
 import msgspec
 
@@ -133,25 +134,31 @@ class WordTable:
         self._skip = 0
 
     def encode(self, planes: Planes, words: memoryview) -> Code | None:
-        """None when there are more than 256, or too many for a table to pay."""
+        """None when there are too many for a table to pay."""
         if not self._index and (self._skip or not _repeats(words)):
             self._skip = max(0, self._skip - 1)
             return None
         found = words.tolist()
+        most = min(TABLE_MAX, len(found) // 4)
+        if len(self._index) > most:
+            self._index = {}
         try:
-            indices = bytes(look_up(self._index, found))
+            indices = look_up(self._index, found)
         except KeyError:
-            if not self._learn(found):
+            if not self._learn(set(found), most):
                 return None
-            indices = bytes(look_up(self._index, found))
-        planes.groups[SMALL].append(indices)
+            indices = look_up(self._index, found)
+        planes.groups[SMALL].append(bytes(indices))
         return Code(How.TABLE, 1, table=array("Q", self._index).tobytes())
 
-    def _learn(self, words: Sequence[int]) -> bool:
-        different = dict.fromkeys(words)
-        few = len(different) <= min(TABLE_MAX, len(words) // 4)
-        self._index = dict(zip(different, range(len(different)), strict=True)) if few else {}
+    def _learn(self, words: set[int], most: int) -> bool:
+        if len(words.union(self._index)) > most:
+            self._index = {}
+        new = words.difference(self._index)
+        few = len(new) <= most
         self._skip = 0 if few else self.PATIENCE
+        if few:
+            self._index.update(zip(new, range(len(self._index), TABLE_MAX), strict=False))
         return few
 
 
@@ -161,12 +168,13 @@ def _repeats(words: memoryview) -> bool:
     return len(sample) - len(set(sample)) >= 2
 
 
-def held(words: memoryview) -> bool:
-    """Whether most rows repeat the one before: then planes, whose runs Zstandard finds, cost least."""
+def suits_planes(words: memoryview) -> bool:
+    """Whether planes cost least: most rows repeat the one before (Zstandard finds such runs), or few planes vary."""
     each = 2 * len(words) // SAMPLE + 1
     here, after = words[:-1:each].tolist(), words[1::each].tolist()
     equal: int = sum(map(eq, here, after))
-    return 8 * equal >= 7 * len(here)
+    varying = reduce(or_, here) & ~reduce(and_, here)
+    return 8 * equal >= 7 * len(here) or varying.to_bytes(WORD, "little").count(0) >= WORD - 3
 
 
 def encode_steps(planes: Planes, words: bytes, step: float, divide: bool) -> Code | None:
