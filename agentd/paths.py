@@ -45,13 +45,17 @@ def runtime_dir(state: Path) -> Path:
 
 
 def private(path: Path) -> Path:
-    """Make a directory that only this user can enter. Raises PathError when it is somebody else's."""
+    """Make a directory that nobody but this user can change. Raises PathError when it is somebody else's.
+
+    A link to one of ours is followed when we or root made it: systemd makes such (`DynamicUser=`).
+    """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (path, path.parent) if path.parent.name.startswith("agentd") else (path,):
-            found = folder.lstat()
-            if found.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():
-                raise PathError(f"{folder}: belongs to user {found.st_uid}, not to us; choose another with --state")
+            found, link = folder.stat(), folder.lstat()
+            theirs = {found.st_uid} - {os.getuid()} | {link.st_uid} - {os.getuid(), 0}
+            if theirs:
+                raise PathError(f"{folder}: belongs to user {theirs.pop()}, not to us; choose another with --state")
             if found.st_mode & 0o022:
                 folder.chmod(0o700)
     except PathError:
