@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from agentd.command import Answer, Clear, Command, EmergencyStop, Release, SetParam, Take
-from agentd.config import child
 from agentd.event import Event
-from agentd.reload import apply
+from agentd.loops import Loops
 from agentd.runtime.letters import Grant, TakeBack
 from agentd.supervisor import LoopSupervisor
 from hal.clock import NS_PER_S, now_ns
-
-if TYPE_CHECKING:
-    from agentd.daemon import Daemon
 
 MAX_TTL_S = 3600.0
 MAX_PRIORITY = 1000
@@ -25,18 +21,18 @@ MAX_PRIORITY = 1000
 class CommandDesk:
     """Every command is answered and becomes an event with its origin."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, loops: Loops, tell: Callable[[Event], object], reload: Callable[[], Awaitable[Answer]]) -> None:
+        self._loops, self._tell, self._reload = loops, tell, reload
 
     async def carry_out(self, command: Command, origin: str) -> Answer:
         """Do it, and record it whatever became of it."""
         answer = await self._do(command, origin)
         done = msgspec.to_builtins(command)
-        self._daemon.tell(
+        self._tell(
             Event(
                 time_ns=now_ns(),
                 kind="command",
-                subject=str(done.get("signal") or done.get("name") or done.get("target") or self._daemon.plan.node),
+                subject=str(done.get("signal") or done.get("name") or done.get("target") or self._loops.plan.node),
                 severity="info" if answer.ok else "warning",
                 message=f"{origin}: {done['do']}: {answer.message}",
                 data={"origin": origin, "command": done, "ok": answer.ok},
@@ -53,11 +49,11 @@ class CommandDesk:
             return await self._set_param(command)
         if isinstance(command, EmergencyStop):
             why = command.reason or "no reason given"
-            self._daemon.stop_emergency(f"{why} ({origin})")
+            self._loops.pull_emergency_stop(f"{why} ({origin})")
             return Answer(ok=True, message="every actuator goes to its safe value until 'agentctl clear node'")
         if isinstance(command, Clear):
             return await self._clear(command)
-        return await self.reload()
+        return await self._reload()
 
     async def _take(self, command: Take, origin: str) -> Answer:
         supervisor = self._owner_of_actuator(command.signal)
@@ -94,7 +90,7 @@ class CommandDesk:
 
     async def _set_param(self, command: SetParam) -> Answer:
         owner, _, attribute = command.name.partition(".")
-        for supervisor in self._daemon.loops.values():
+        for supervisor in self._loops.by_name.values():
             for agent in supervisor.plan.agents:
                 if agent.name != owner:
                     continue
@@ -110,29 +106,21 @@ class CommandDesk:
 
     async def _clear(self, command: Clear) -> Answer:
         if command.target == "node":
-            if not self._daemon.latches.latches.emergency_stop:
+            if not self._loops.emergency_stop:
                 return _no("the emergency stop is not pulled")
-            self._daemon.stop_emergency("")
+            self._loops.pull_emergency_stop("")
             return Answer(ok=True, message="the emergency stop is cleared; agents have their actuators back")
-        supervisor = self._daemon.loops.get(command.target)
+        supervisor = self._loops.by_name.get(command.target)
         if supervisor is None:
-            return _no(f"no loop {command.target!r}; there are {', '.join(self._daemon.loops)} and node")
+            return _no(f"no loop {command.target!r}; there are {', '.join(self._loops.by_name)} and node")
         if supervisor.state != "latched" and not supervisor.quarantined:
             return _no(f"{command.target} is neither latched nor is a part of it quarantined")
         await supervisor.clear()
         return Answer(ok=True, message=f"{command.target} starts again with all its parts")
 
-    async def reload(self) -> Answer:
-        """Read the configuration file again and apply what changed; problems change nothing."""
-        resolution = await child.resolve(self._daemon.plan.source, http=self._daemon.http)
-        if resolution.plan is None:
-            problems = tuple(str(problem) for problem in resolution.problems)
-            return Answer(ok=False, message="the configuration has problems; nothing was changed", problems=problems)
-        return await apply(self._daemon, resolution.plan)
-
     def _owner_of_actuator(self, signal: str) -> LoopSupervisor | Answer:
         known = []
-        for supervisor in self._daemon.loops.values():
+        for supervisor in self._loops.by_name.values():
             signals = [channel.signal for channel in supervisor.plan.channels]
             if signal in signals:
                 return supervisor

@@ -6,15 +6,17 @@ import math
 from collections.abc import Iterable
 
 from agentd.config.plan import ChannelPlan, LoopPlan
+from agentd.figures import LoopFigures
 from agentd.runtime.guard import Verdict
 from agentd.runtime.ring import Row, Word
-from agentd.statistics import LoopFigures, LoopStatistics
+from agentd.statistics import WindowFigures
 from agentd.status import ActuatorStatus, LoopStatus, PartStatus, Quantiles
 from agentd.supervisor import LoopSupervisor
 
 
-def loop_status(supervisor: LoopSupervisor, statistics: LoopStatistics, last_miss: str, now_ns: int) -> LoopStatus:
+def loop_status(supervisor: LoopSupervisor, followed: LoopFigures, now_ns: int) -> LoopStatus:
     """One loop as it is now."""
+    statistics = followed.statistics
     figures = statistics.figures(now_ns)
     ring, settled = supervisor.ring, supervisor.settled
     return LoopStatus(
@@ -29,7 +31,7 @@ def loop_status(supervisor: LoopSupervisor, statistics: LoopStatistics, last_mis
         ticks_total=statistics.rows_total,
         missed_total=statistics.missed_total,
         skipped_total=ring.words[Word.SKIPPED] if ring is not None else 0,
-        last_miss=last_miss,
+        last_miss=followed.last_miss,
         realtime=settled is not None and settled.realtime,
         notes=settled.notes if settled is not None else (),
         wake=figures.wake,
@@ -39,7 +41,7 @@ def loop_status(supervisor: LoopSupervisor, statistics: LoopStatistics, last_mis
     )
 
 
-def _parts(supervisor: LoopSupervisor, figures: LoopFigures) -> Iterable[PartStatus]:
+def _parts(supervisor: LoopSupervisor, figures: WindowFigures) -> Iterable[PartStatus]:
     plan = supervisor.plan
     kinds = [(d.name, "device", d.driver, d.simulated) for d in plan.devices]
     kinds += [(a.name, "agent", a.agent, False) for a in plan.agents]

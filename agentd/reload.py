@@ -6,18 +6,14 @@ replaced, safe first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from agentd.command import Answer
 from agentd.config.plan import LoopPlan, NodePlan
-
-if TYPE_CHECKING:
-    from agentd.daemon import Daemon
+from agentd.loops import Loops
 
 
-async def apply(daemon: Daemon, plan: NodePlan) -> Answer:
-    """Bring the daemon from the plan in force to this one. Refused as a whole when it needs a restart."""
-    old = daemon.plan
+async def apply(loops: Loops, plan: NodePlan) -> Answer:
+    """Bring the node from the plan in force to this one. Refused as a whole when it needs a restart."""
+    old = loops.plan
     if plan.node != old.node or plan.http != old.http:
         return Answer(ok=False, message="node and http change only with a restart of the daemon; nothing was changed")
     before = {loop.name: loop for loop in old.loops}
@@ -25,23 +21,22 @@ async def apply(daemon: Daemon, plan: NodePlan) -> Answer:
     done: list[str] = []
     problems: list[str] = []
     for name in before.keys() - after.keys():
-        await daemon.remove_loop(name)
+        await loops.remove(name)
         done.append(f"{name} removed")
     changed = [name for name in after if name in before and after[name].hash != before[name].hash]
     for name in changed:  # all are stopped before any is started: a device may have moved between them
-        await daemon.remove_loop(name)
+        await loops.remove(name)
     for name, loop in after.items():
         if name in changed or name not in before:
-            daemon.add_loop(loop)
+            loops.add(loop)
             done.append(f"{name} {'replaced' if name in changed else 'added'}")
         else:
-            supervisor = daemon.loops[name]
+            supervisor = loops.by_name[name]
             for number, value in changed_numbers(before[name], loop).items():
                 refusal = await supervisor.set_number(number, value)
                 (problems if refusal else done).append(refusal or f"{number} = {value:g}")
             supervisor.plan = loop
-    daemon.recorder.set_budget(plan.record)
-    daemon.adopt(plan)
+    loops.plan = plan
     message = "; ".join(done) if done else "nothing had changed"
     return Answer(ok=not problems, message=message, problems=tuple(problems))
 

@@ -82,7 +82,7 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class LoopFigures:
+class WindowFigures:
     """What the statistics say now."""
 
     measured_hz: float
@@ -143,10 +143,10 @@ class LoopStatistics:
         silent = now_ns - ended_ns > max(1_000_000_000, 3 * self._period_ns)
         return 0.0 if silent or ended_ns <= began_ns else (last - first) * 1e9 / (ended_ns - began_ns)
 
-    def figures(self, now_ns: int) -> LoopFigures:
+    def figures(self, now_ns: int) -> WindowFigures:
         """The last minute before `now_ns` (CLOCK_BOOTTIME)."""
         live = [part for part in self._slices if part.began_ns > now_ns - WINDOW_NS]
-        return LoopFigures(
+        return WindowFigures(
             measured_hz=self.measured_hz(now_ns),
             wake=_merged(part.wake for part in live),
             duration=_merged(part.total for part in live),
