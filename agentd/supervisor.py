@@ -116,7 +116,8 @@ class LoopSupervisor:
         self._cancel_retry()
         folder = self.around.runtime / self.plan.name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.generation = max([*generations(folder), self.generation]) + 1
+        ordered = [int(found) for path in folder.glob("order.*.json") if (found := path.name.split(".")[1]).isdigit()]
+        self.generation = max([*generations(folder), *ordered, self.generation]) + 1
         self._prune(folder)
         self.parts.clear()
         self.channels.clear()
@@ -312,13 +313,13 @@ class LoopSupervisor:
     def _again(self, why: str) -> None:
         wait_ns = self._backoff.died(now_ns())
         for part in list(self.quarantined):
-            if part in why:
+            if why.startswith(f"{part}: "):
                 self._tell("quarantine", "error", f"{part} is left out until 'agentctl clear {self.plan.name}': {why}")
         if wait_ns is None and self.state != "latched":
             self._latch(f"it died too often, the last time: {why}")
         if self.state == "latched":
-            latched = self.why
-            self._spawn(LAST_NS, lambda: self.start(latched))
+            latched, not_before_ns = self.why, now_ns() + LAST_NS
+            self._spawn(LAST_NS, lambda: self.start(latched, not_before_ns))
         else:
             self.state, self.why = "backing off", why
             wait_ns = wait_ns or 0
@@ -354,11 +355,12 @@ class LoopSupervisor:
         return self.around.state / "keyframes" / self.plan.name
 
     def _prune(self, folder: Path) -> None:
-        """Old generations are the black box; keep the last few."""
+        """Old generations are the black box; keep the last few, and of saved states the newest."""
         limit = self.generation - KEEP_GENERATIONS
+        saved = self._keyframe(folder).name
         for entry in folder.iterdir():
             suffix = entry.name.rpartition(".")[2]
             if entry.name.startswith("order.") and entry.name.endswith(".json"):
                 suffix = entry.name.split(".")[1]
-            if suffix.isdigit() and int(suffix) <= limit and not entry.name.startswith("keyframe"):
+            if suffix.isdigit() and int(suffix) <= limit and entry.name != saved:
                 entry.unlink(missing_ok=True)
