@@ -176,6 +176,6 @@ def bytes_on_disk(path: Path) -> int:
     for name in (path.name, path.name + "-wal"):
         try:
             total += path.with_name(name).stat().st_size
-        except FileNotFoundError:
+        except OSError:
             continue
     return total

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +37,7 @@ MAX_EVENTS = 10_000
 MAX_PASSES = 64
 """Transactions in a row before the thread looks at its requests again."""
 
+FLUSH_S = 10.0
 CLOSE_NS = 1_200_000_000
 """For the last rows: the daemon has 2 s to stop. What is left stays in the rings and is taken at the next start."""
 
@@ -89,7 +90,6 @@ class Recorder:
     def set_budget(self, plan: RecordPlan) -> None:
         """Another budget, after a reload; the next pass keeps to it."""
         self._budget = Budget.of(plan)
-        self._status = msgspec.structs.replace(self._status, budget_bytes=self._budget.bytes)
         if self._writer is not None:
             self._writer.set_budget(self._budget)
 
@@ -106,7 +106,8 @@ class Recorder:
         done: Future[None] = Future()
         self._flushes.append(done)
         self._wake.set()
-        await asyncio.wrap_future(done)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(done), FLUSH_S)
 
     async def close(self) -> None:
         """Write what is left, for at most 1.2 s, and end the thread."""
@@ -120,67 +121,72 @@ class Recorder:
     def _run(self) -> None:
         try:
             self._open()
-        except NewerSchema as error:
+        except Exception as error:
             self._started.set_exception(error)
             return
         self._started.set_result(None)
         while not self._stop.is_set():
             self._wake.wait(POLL_S)
             self._wake.clear()
-            flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
-            self._work(force=bool(flushes))
-            for done in flushes:
-                done.set_result(None)
-        self._finish()
-
-    def _finish(self) -> None:
+            asked = len(self._flushes)
+            self._work(force=asked > 0)
+            self._answer(asked)
         self._retry_at_ns = 0
         self._work(force=True, deadline_ns=self._clocks.now_ns() + CLOSE_NS)
         if self._writer is not None:
             self._writer.close()
-        while self._flushes:
-            self._flushes.popleft().set_result(None)
+        self._answer(len(self._flushes))
+
+    def _answer(self, count: int) -> None:
+        for _ in range(count):
+            with suppress(InvalidStateError):  # nobody waits any more
+                self._flushes.popleft().set_result(None)
 
     def _work(self, *, force: bool, deadline_ns: int = 0) -> None:
         """Everything that is due, a transaction at a time. Contains and reports every fault."""
         if not force and self._clocks.now_ns() < self._retry_at_ns:
             return
         try:
-            if self._writer is None:
-                self._open()
-            for _ in range(MAX_PASSES):
-                if self._writer is None or not self._writer.poll(force=force, pause=self._pause):
-                    break
-                if deadline_ns and self._clocks.now_ns() > deadline_ns:
-                    break
-            else:
-                self._wake.set()
+            if self._writer is not None or self._open():
+                self._retry_at_ns = 0
+                self._write(force, deadline_ns)
+                self._report_drops()
         except sqlite3.Error as error:
             self._failed(error, damaged=is_damage(error))
         except Exception as error:
             self._failed(error, damaged=False)
-        else:
-            self._retry_at_ns = 0
-            self._report_drops()
         self._note()
+
+    def _write(self, force: bool, deadline_ns: int) -> None:
+        assert self._writer is not None
+        for _ in range(MAX_PASSES):
+            if not self._writer.poll(force=force, pause=self._pause):
+                return
+            if deadline_ns and self._clocks.now_ns() > deadline_ns:
+                return
+        self._wake.set()
 
     def _pause(self) -> None:
         self._stop.wait(PAUSE_S)
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
         """Raises NewerSchema. A damaged file is set aside; with any other trouble there is no writer for now."""
         try:
             try:
                 self._writer = self._new_writer()
-            except DamagedDatabase as error:
+            except (DamagedDatabase, sqlite3.Error) as error:
+                if isinstance(error, sqlite3.Error) and not is_damage(error):
+                    raise
                 self._set_aside(error)
                 self._writer = self._new_writer()
-            self.last_event_id = self._writer.last_event_id
         except NewerSchema:
             raise
         except (StoreError, sqlite3.Error, OSError) as error:
             self._failed(error, damaged=False)
+            return False
+        self.last_event_id = self._writer.last_event_id
         self._note()
+        return True
 
     def _new_writer(self) -> RecordWriter:
         return RecordWriter(
@@ -200,6 +206,7 @@ class Recorder:
             with suppress(OSError):
                 self._set_aside(error)
                 self._retry_at_ns = 0
+                return
         if text != self._status.error:
             self._say("error", f"recording failed: {text}; trying again every {RETRY_NS // NS_PER_S} s")
         self._status = msgspec.structs.replace(self._status, error=text)
@@ -210,7 +217,7 @@ class Recorder:
 
     def _note(self) -> None:
         writer, failing = self._writer, bool(self._retry_at_ns)
-        status = msgspec.structs.replace(self._status, bytes=bytes_on_disk(self._path))
+        status = msgspec.structs.replace(self._status, bytes=bytes_on_disk(self._path), budget_bytes=self._budget.bytes)
         if writer is not None and not failing:
             with suppress(sqlite3.Error):
                 status = msgspec.structs.replace(status, oldest_utc_ns=writer.oldest_utc_ns(), error="")

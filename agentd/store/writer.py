@@ -102,8 +102,13 @@ class RecordWriter:
         urgent = force or now - self._committed_ns >= CHUNK_AFTER_NS or any(e.severity != "info" for e in events)
         taken: list[tuple[Feed, Batch]] = []
         if due or (events and urgent):
-            taken = self._take(list(zip(due, heads, strict=True)), pause)
-            self._commit(taken, now)
+            try:
+                taken = self._take(list(zip(due, heads, strict=True)), pause)
+                self._commit(taken, now)
+            except BaseException:
+                for feed in due:
+                    feed.rewind()
+                raise
             self._retention.shrink(bytes_on_disk(self.path) - self.path.stat().st_size)
         moved = {id(feed) for feed, _batch in taken}
         behind = any(id(feed) in moved and feed.position < head for feed, head in zip(due, heads, strict=True))
@@ -224,8 +229,6 @@ class RecordWriter:
         with suppress(sqlite3.Error):
             self._db.execute("ROLLBACK")
         self._events.extendleft(reversed(events))
-        for feed in feeds:
-            feed.rewind()
         with suppress(sqlite3.Error):
             self._boots = dict(self._db.execute("SELECT boot_id, id FROM boot"))
             self._offset = self._known_offset()
