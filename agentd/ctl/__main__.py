@@ -23,6 +23,7 @@ COMMANDS = {
     "clear": "agentd.ctl.order",
     "reload": "agentd.ctl.order",
     "blackbox": "agentd.ctl.blackbox",
+    "record": "agentd.ctl.record",
 }
 """Which module adds a command to the parser with `add_parser(sub)`; several commands may share one.
 
