@@ -41,6 +41,8 @@ from hal.clock import NS_PER_S, now_ns
 
 START_LIMIT_NS = 10 * NS_PER_S
 """From the spawn to the end of the warm-up ticks."""
+WARMING_LIMIT_NS = 2 * NS_PER_S
+"""A tick during the warm-up."""
 KEEP_GENERATIONS = 4
 REPLY_PATIENCE_S = 2.0
 STOP_PATIENCE_S = 0.7
@@ -149,24 +151,29 @@ class LoopSupervisor:
             self._again(f"the worker cannot be started: {error}")
 
     def check(self, time_ns: int) -> None:
-        """Called often: notice a stall, and the end of the start."""
+        """Called often: notice a stall, and a start that takes too long."""
         worker = self.worker
         if worker is None or self._blame:
             return
         ring = worker.ring
-        if ring is None or self.settled is None:
-            if time_ns > self._start_limit_ns:
-                opening = [note.name for note in self.parts.values() if note.state == "opening"]
-                self._stalled(opening[-1] if opening else "", f"not running after {START_LIMIT_NS // NS_PER_S} s")
-            return
+        if self.settled is None and time_ns > self._start_limit_ns:
+            opening = [note.name for note in self.parts.values() if note.state == "opening"]
+            self._stalled(opening[-1] if opening else "", f"not running after {START_LIMIT_NS // NS_PER_S} s")
+        elif ring is not None:
+            self._check_ticks(ring, time_ns)
+
+    def _check_ticks(self, ring: RingReader, time_ns: int) -> None:
+        """A tick that does not end, or one that does not begin. The first ones may load what they need."""
         words, stall_ns = ring.words, self.plan.stall_ms * 1_000_000
+        if self.settled is None:
+            stall_ns = max(stall_ns, WARMING_LIMIT_NS)
         began_ns = words[Word.TICK_BEGAN_NS]
         if began_ns and time_ns - began_ns > stall_ns:
             found = read_crumb(words[Word.BREADCRUMB])
             part = ring.layout.parts[found[0]] if found and found[0] < len(ring.layout.parts) else ""
             doing = found[1].name.lower() if found else "between its parts"
-            self._stalled(part, f"{doing} did not come back within {self.plan.stall_ms} ms")
-        elif not began_ns and time_ns - words[Word.HEARTBEAT_NS] > stall_ns + 2 * self.plan.period_ns + NS_PER_S:
+            self._stalled(part, f"{doing} did not come back within {stall_ns // 1_000_000} ms")
+        elif self.settled and time_ns - words[Word.HEARTBEAT_NS] > stall_ns + 2 * self.plan.period_ns + NS_PER_S:
             self._stalled("", "its worker does not tick")
 
     def _stalled(self, part: str, why: str) -> None:

@@ -9,6 +9,8 @@ from agentd.runtime.letters import Report
 from hal.clock import NS_PER_S
 
 REPEAT_NS = 5 * NS_PER_S
+ROUTINE_NS = 60 * NS_PER_S
+"""For what is no trouble at all: a slew limit at work."""
 MAX_KEYS = 512
 
 
@@ -25,13 +27,21 @@ class Journal:
         self.tell(kind, subject, severity, message, {}, key=severity)
 
     def tell(  # noqa: PLR0917 - one line for each field of an event
-        self, kind: str, subject: str, severity: str, message: str, data: dict[str, Any], key: str = ""
+        self,
+        kind: str,
+        subject: str,
+        severity: str,
+        message: str,
+        data: dict[str, Any],
+        key: str = "",
+        *,
+        repeat_ns: int = REPEAT_NS,
     ) -> None:
-        """Report an event; `key` tells apart what may repeat independently."""
+        """Report an event; `key` tells apart what may repeat independently, after `repeat_ns`."""
         now_ns = self._now_ns()
         known = (kind, subject, key)
-        last_ns, held_back = self._last.get(known, (-REPEAT_NS, 0))
-        if now_ns - last_ns < REPEAT_NS:
+        last_ns, held_back = self._last.get(known, (-repeat_ns, 0))
+        if now_ns - last_ns < repeat_ns:
             self._last[known] = (last_ns, held_back + 1)
             return
         if len(self._last) >= MAX_KEYS:

@@ -14,7 +14,7 @@ from agentd.runtime.agent_port import AgentPort
 from agentd.runtime.device_port import DevicePort, DeviceState
 from agentd.runtime.foreign import ForeignPort
 from agentd.runtime.guard import Channel, Guard, RowView, Verdict
-from agentd.runtime.journal import Journal
+from agentd.runtime.journal import REPEAT_NS, ROUTINE_NS, Journal
 from agentd.runtime.ring import Flag, Phase, RingWriter, Word
 from agentd.runtime.row import LoopRow
 from hal.clock import NS_PER_S, Clock
@@ -191,7 +191,8 @@ class ScanCycle:
                 text += f", needs {broken.signal} {broken.operator} {broken.threshold:g}"
             severity = "warning" if verdict > Verdict.SLEW_LIMITED else "info"
             data = {"verdict": name, "applied": channel.applied, "holder": channel.holder}
-            self.journal.tell("guard", signal, severity, text, data, key=name)
+            repeat_ns = ROUTINE_NS if verdict is Verdict.SLEW_LIMITED else REPEAT_NS
+            self.journal.tell("guard", signal, severity, text, data, key=name, repeat_ns=repeat_ns)
 
     def _missed(self, number: int, wake_ns: int, total_ns: int, late_ns: int, skipped: int) -> None:
         text, data = self.account.cause(wake_ns, total_ns, late_ns)

@@ -20,7 +20,7 @@ import msgspec
 
 from agentd.runtime import assembly, keyframe, realtime
 from agentd.runtime.control import HEARTBEAT, MAIL, Control
-from agentd.runtime.device_port import DevicePort, describe
+from agentd.runtime.device_port import DevicePort, DeviceState, describe
 from agentd.runtime.guard import Verdict
 from agentd.runtime.journal import Journal
 from agentd.runtime.letters import Mailbox, Order, PartNote, Safe, Settled, Up
@@ -35,13 +35,14 @@ from hal.signal import Tick
 WARM_UP_TICKS = 10
 WARM_UP_S = 0.2
 OPEN_PATIENCE_S = 1.0
-"""How long the start waits for devices without actuators; what is not open by then is opened later."""
+"""How long the start waits for devices; what is not open by then joins later."""
 LOCK_PATIENCE_NS = 5 * NS_PER_S
 SLICE_NS = NS_PER_S // 20
 """A slow loop wakes this often to read its mail."""
-SAFE_TICKS = 200
-"""Ticks given to declared safe ramps when stopping, within `SAFE_NS`."""
-SAFE_NS = NS_PER_S
+SAFE_NS = 6 * NS_PER_S // 10
+"""Given to declared safe ramps when stopping; the supervisor kills a worker that takes longer."""
+SAFE_STEP_NS = NS_PER_S // 100
+"""A slow loop ramps in smaller steps than its period."""
 
 
 class Worker:
@@ -54,7 +55,7 @@ class Worker:
         self.journal = Journal(self.clock.now_ns, self._send)
         self.control = Control(self.runtime / "control")
         self._mail_word = MAIL + order.mail_index
-        self.opener = ThreadPoolExecutor(4, thread_name_prefix="open")
+        self.opener = ThreadPoolExecutor(4 + len(order.plan.devices), thread_name_prefix="open")
         self.devices: list[DevicePort] = []
         self.terminated = False
 
@@ -78,32 +79,22 @@ class Worker:
                 return
 
     def open_devices(self) -> None:
-        """Actuators first, in this thread, and safe at once; the others beside each other, with patience."""
-        quarantined = self.order.quarantined
-        later = []
+        """Actuators first, each safe as soon as it answers; one that does not answer holds nobody else up."""
+        quarantined, safe = self.order.quarantined, assembly.safe_values(self.plan)
         made: dict[str, DevicePort] = {}
         for plan in sorted(self.plan.devices, key=lambda d: not d.actuates):
-            port = made[plan.name] = assembly.device_port(plan, self.journal.report, quarantined.get(plan.name, ""))
-            if port.device is None:
-                continue
-            if plan.actuates:
+            left_out = quarantined.get(plan.name, "")
+            port = made[plan.name] = assembly.device_port(plan, self.journal.report, left_out, safe)
+            if port.device is not None:
                 self._send(PartNote(name=plan.name, state="opening", why="it does not answer"))
-                port.open_now(self.clock.now_ns())
-                self._write_safe(port)
-                self._send(PartNote(name=plan.name, state="ok" if not port.why else "closed", why=port.why))
-            else:
-                port.poll(self.clock.now_ns(), self.opener)
-                later.append(port)
-        wait([port.opening for port in later if port.opening is not None], timeout=OPEN_PATIENCE_S)
-        for port in later:
             port.poll(self.clock.now_ns(), self.opener)
+        wait([port.opening for port in made.values() if port.opening is not None], timeout=OPEN_PATIENCE_S)
+        for port in made.values():
+            port.poll(self.clock.now_ns(), self.opener)
+            if port.state in (DeviceState.OPEN, DeviceState.CLOSED):
+                self._send(PartNote(name=port.name, state="ok" if not port.why else "closed", why=port.why))
         self.devices = [made[plan.name] for plan in self.plan.devices]
         self._send(Safe())
-
-    def _write_safe(self, port: DevicePort) -> None:
-        """A new device holds its declared safe values; the guard's may differ and come with the first tick."""
-        safe = {entry.signal: entry.safe for entry in self.plan.channels}
-        port.write_safe(Tick(0, self.clock.now_ns(), 0.0), safe)
 
     def back_off(self) -> None:
         """Wait until agents may be loaded again; the outputs are safe meanwhile."""
@@ -166,6 +157,7 @@ class Worker:
         clock, period_ns = self.clock, self.plan.period_ns
         words = cycle.ring.words
         words[Word.STATE] = WorkerState.WARMING
+        realtime.steady(period_ns)
         schedule = Schedule(period_ns, clock.now_ns())
         warm = min(WARM_UP_TICKS, int(WARM_UP_S * self.plan.rate_hz))
         try:
@@ -198,14 +190,13 @@ class Worker:
             before = cycle.stop
             slack.before_tick()
             if cycle.stop is Verdict.SAFE_EMERGENCY_STOP and before is not cycle.stop:
-                self._make_safe(cycle, clock.now_ns())
+                self._make_safe(cycle, clock.now_ns(), self.plan.period_ns / NS_PER_S)
         if not (slack.stopping or self.terminated):
             clock.wait_until(deadline_ns)
 
     def _settle(self, cycle: ScanCycle) -> None:
-        """The warm-up ticks are over: no more surprises from the memory, then ask for the hard schedule."""
+        """The warm-up ticks are over: keep the memory they touched, then ask for the hard schedule."""
         notes = []
-        realtime.steady(self.plan.period_ns)
         if note := realtime.lock_memory():
             notes.append(note)
         refused = ""
@@ -219,25 +210,27 @@ class Worker:
         cycle.ring.words[Word.STATE] = state
 
     def leave_safe(self, cycle: ScanCycle) -> None:
-        """Hold everything until every output is at its safe value, ramps included, then close the devices."""
-        limit_ns = self.clock.now_ns() + SAFE_NS
-        for _ in range(SAFE_TICKS):
+        """Hold everything until every output is at its safe value, ramps included, then close the devices.
+
+        A ramp that takes too long ends in a step: nobody is left to finish it.
+        """
+        now_ns = self.clock.now_ns()
+        limit_ns, step_ns = now_ns + SAFE_NS, min(self.plan.period_ns, SAFE_STEP_NS)
+        cycle.stop = Verdict.SAFE_HOLD
+        while self._make_safe(cycle, now_ns, step_ns / NS_PER_S) and now_ns < limit_ns:
+            self.clock.wait_until(now_ns + step_ns)
             now_ns = self.clock.now_ns()
-            cycle.stop = Verdict.SAFE_HOLD
-            moving = self._make_safe(cycle, now_ns)
-            if not moving or now_ns > limit_ns:
-                break
-            self.clock.wait_until(now_ns + self.plan.period_ns)
+        for port in cycle.devices:
+            port.write_safe(Tick(cycle.tick.number, now_ns, step_ns / NS_PER_S))
         for port in cycle.devices:
             port.close()
 
-    def _make_safe(self, cycle: ScanCycle, now_ns: int) -> bool:
+    def _make_safe(self, cycle: ScanCycle, now_ns: int, dt_s: float) -> bool:
         """Decide and write between two ticks, as `cycle.stop` says; whether a safe ramp has not arrived yet."""
-        period_s = self.plan.period_ns / NS_PER_S
-        cycle.guard.decide(now_ns, period_s, cycle.stop, cycle.view)
+        cycle.guard.decide(now_ns, dt_s, cycle.stop, cycle.view)
         for port in cycle.devices:
             if port.channels:
-                port.write(Tick(cycle.tick.number, now_ns, period_s))
+                port.write(Tick(cycle.tick.number, now_ns, dt_s))
         return any(channel.applied != channel.plan.safe for channel in cycle.guard.channels)
 
 

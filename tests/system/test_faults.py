@@ -143,3 +143,10 @@ def test_an_agent_that_raises_is_told_once_and_its_output_is_safe(site: Site) ->
         node.command(do="set_param", name="pa.fail", value=0)
         node.until("a pushes again", lambda: site.motor("ra") == 0.5)
         assert sum("asked to fail" in event["message"] for event in node.events("agent")) == 1
+
+
+def test_an_agent_that_hangs_in_its_first_tick_is_named_too(site: Site) -> None:
+    config = site.config().replace("push: 0.5}", "push: 0.5, sleep: true}", 1)
+    with RunningNode(site.folder, config) as node:
+        node.until("a runs without pa", lambda: runs_without(node, "a", "pa"))
+        assert site.motor("ra") == 0.0
