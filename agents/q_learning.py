@@ -89,7 +89,7 @@ class QLearning(Agent):
         self, values: list[float], generator: np.random.Generator, edges: list[list[float]] | None = None
     ) -> None:
         """`edges` are the borders between cells, ascending, a list for each observation. Raises ValueError."""
-        if len(set(values)) < 2 or not all(map(math.isfinite, values)):
+        if len(set(values)) < 2 or not all(abs(value) <= LARGEST for value in values):
             raise ValueError(f"values {values}: expected at least two different numbers, the most careful one first")
         for borders in edges or []:
             if not all(a < b for a, b in pairwise(borders)):
@@ -162,9 +162,8 @@ class QLearning(Agent):
 
     def _account(self, error: float, dt_s: float) -> None:
         """What the time since the last tick has brought."""
-        rate = self.reward
-        if rate is None or not abs(rate) <= LARGEST:
-            rate = self._values[self.choice] if self.applied is None else self.applied
+        known = (self.reward, self.applied, self._values[self.choice])
+        rate = next(x for x in known if x is not None and abs(x) <= LARGEST)
         self.earned += dt_s * (rate - self.cost * max(0.0, abs(error) - self.tolerance))
         self.elapsed_s += dt_s
 
