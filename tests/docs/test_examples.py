@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agentd import registry
 from agentd.config.child import resolve_now
-from agentd.config.plan import LoopPlan
-from agentd.runtime.assembly import agent_port, assemble, device_port
 from agentd.runtime.guard import Lease, Verdict
-from agentd.runtime.journal import Journal
-from agentd.runtime.loop import ScanCycle
-from hal.clock import NS_PER_S, VirtualClock
+from agentd.testing.conformance import check_agent, check_device
+from agentd.testing.harness import SimulatedLoop
+from hal.clock import NS_PER_S
 from tests.docs.pages import PAGES, blocks, files, write_files
 from tests.node import RunningNode
 
@@ -42,66 +42,52 @@ def test_the_tests_that_a_page_shows_pass(page: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-class Oven:
-    """The loop of the README's three files, under a virtual clock."""
-
-    def __init__(self, plan: LoopPlan, folder: Path) -> None:
-        self.clock, self._number = VirtualClock(), 0
-        journal = Journal(self.clock.now_ns, lambda _letter: True)
-        devices = [device_port(device, journal.report) for device in plan.devices]
-        agents = [agent_port(agent, journal.report) for agent in plan.agents]
-        for device in devices:
-            device.open_now(self.clock.now_ns())
-        (folder / plan.name).mkdir()
-        self.cycle: ScanCycle = assemble(
-            plan, devices, agents, clock=self.clock, journal=journal, runtime=folder, generation=1
-        )
-
-    def run(self, seconds: float) -> None:
-        """Let time pass, tick by tick."""
-        for _ in range(round(seconds * NS_PER_S / self.cycle.period_ns)):
-            self.clock.advance(self.cycle.period_ns)
-            self.cycle.run(self._number, self.clock.now_ns())
-            self._number += 1
-
-    def value(self, signal: str) -> float:
-        """The signal's value in the newest row."""
-        return self.cycle.row.values[self.cycle.row.index_of[signal]]
-
-
 @pytest.fixture
-def oven(tmp_path: Path) -> Oven:
-    """Made from the README."""
+def oven(tmp_path: Path) -> Iterator[SimulatedLoop]:
+    """The loop of the README's three files, under a virtual clock."""
     write_files("README.md", tmp_path)
     plan = resolve_now(tmp_path / "oven.yaml").plan
     assert plan is not None
-    return Oven(plan.loops[0], tmp_path)
+    with SimulatedLoop(plan.loops[0]) as loop:
+        yield loop
 
 
-def test_the_readmes_oven_reaches_its_setpoint_and_keeps_it(oven: Oven) -> None:
-    oven.run(120.0)
-    for _ in range(60):
-        oven.run(1.0)
-        assert 58.0 <= oven.value("oven.temperature") <= 62.0
+def temperature(oven: SimulatedLoop) -> float:
+    """Of the newest row."""
+    found = oven.value("oven.temperature")
+    assert found is not None
+    return found
 
 
-def test_the_readmes_heater_is_switched_off_above_90_degrees_whoever_asks(oven: Oven) -> None:
+def test_the_readmes_parts_keep_what_every_driver_and_agent_promises(oven: SimulatedLoop) -> None:
+    check_device(lambda: registry.build_device(oven.plan.devices[0]))
+    check_agent(lambda: registry.build_agent(oven.plan.agents[0]))
+
+
+def test_the_readmes_oven_reaches_its_setpoint_and_keeps_it(oven: SimulatedLoop) -> None:
+    oven.run(120 * 10)
+    for _ in range(60 * 10):
+        oven.tick()
+        assert 58.0 <= temperature(oven) <= 62.0
+
+
+def test_the_readmes_heater_is_switched_off_above_90_degrees_whoever_asks(oven: SimulatedLoop) -> None:
     channel = oven.cycle.guard.by_signal["oven.heater"]
     lease = Lease("somebody", priority=100, expires_ns=3600 * NS_PER_S, low=0.0, high=80.0, value=80.0)
     assert channel.grant(lease) == ""
-    oven.run(180.0)
+    oven.run(180 * 10)
     seen = set()
     for _ in range(100):
-        oven.run(0.1)
+        oven.tick()
         seen.add(channel.verdict)
-        assert (channel.applied == 0.0) == (oven.value("oven.temperature") >= 90.0)
+        assert (channel.applied == 0.0) == (temperature(oven) >= 90.0)
     assert Verdict.SAFE_INTERLOCK in seen
 
 
-def test_the_readmes_limits_are_kept_from_the_first_tick(oven: Oven) -> None:
-    oven.run(0.1)
+def test_the_readmes_slew_limit_holds_from_the_first_tick(oven: SimulatedLoop) -> None:
+    oven.tick()
     assert oven.value("oven.heater") == 5.0  # 50 W a second, a tenth of a second
-    oven.run(2.0)
+    oven.run(20)
     assert oven.value("oven.heater") == 70.0
 
 
