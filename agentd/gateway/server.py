@@ -19,6 +19,7 @@ from agentd.gateway.metrics import Metrics
 from agentd.gateway.pages import Pages
 from agentd.gateway.readings import Readings
 from agentd.gateway.recent import RecentRows
+from agentd.gateway.record import RecordRoutes
 from agentd.gateway.security import (
     MAX_BODY_BYTES,
     TcpPolicy,
@@ -42,7 +43,7 @@ class GatewayError(Exception):
 
 
 class Gateway:
-    """Serves one node. The socket's folder must exist."""
+    """Serves one node. The socket's folder must exist; `record` is the recorder's database."""
 
     def __init__(
         self,
@@ -57,6 +58,8 @@ class Gateway:
         self.stream = Stream(view, readings, statuses, stalled_s)
         api, metrics, pages = Api(view, readings, statuses), Metrics(readings, statuses, self.stream), Pages()
         reading = [*api.routes(), *RecentRows(readings).routes(), *metrics.routes(), *pages.routes()]
+        self._record = RecordRoutes(record)
+        reading += self._record.routes()
         reading.append(web.get("/events", self.stream.handle, allow_head=False))
         self._policy = TcpPolicy()
         self._tcp = _runner(reading, [contained, self._policy.middleware])
@@ -88,6 +91,7 @@ class Gateway:
             server.close()
         self._servers.clear()
         self.stream.close()
+        self._record.close()
         await asyncio.gather(self._tcp.cleanup(), self._unix.cleanup())
         self._unlink_own()
 

@@ -1,4 +1,4 @@
-"""Instants as people write them: ISO 8601, `now`, and `-10m` for ten minutes ago."""
+"""Instants as people and programs write them: ISO 8601, `now`, `-10m` for ten minutes ago, seconds since 1970."""
 
 from __future__ import annotations
 
@@ -10,37 +10,47 @@ from functools import lru_cache
 from hal.clock import NS_PER_S
 
 EXPECTED = "expected now, -90s, -10m, -2h, -7d, or a date and time such as 2026-11-21T10:00:00Z"
-_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_AGO = re.compile(r"-(\d{1,12}(?:\.\d{1,9})?)(s|min|m|h|d|w)", re.ASCII)
-_NANOSECONDS = re.compile(r"(:\d\d)[.,](\d{1,9})(?=Z|[+-]\d\d|$)", re.ASCII)
 LAST_UTC_NS = 2**63 - 1
 """In the year 2262: what a record can hold."""
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_NUMBER = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?(s|min|m|h|d|w)?", re.ASCII)
+_FRACTION = re.compile(r"(:\d\d)[.,](\d{1,9})(?=Z|[+-]\d\d|$)", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse(text: str, now_utc_ns: int) -> int:
     """UTC in nanoseconds. Without a zone it is local time; a time alone is today's. Raises ValueError."""
-    if text == "now":
-        return now_utc_ns
-    ago = _AGO.fullmatch(text)
-    if ago:
-        return max(-LAST_UTC_NS, now_utc_ns - round(float(ago[1]) * _SECONDS[ago[2]] * NS_PER_S))
-    fraction = _NANOSECONDS.search(text)
-    whole = _NANOSECONDS.sub(r"\1", text)
+    utc_ns = now_utc_ns if text == "now" else _number(text, now_utc_ns)
+    if utc_ns is None:
+        utc_ns = _date_time(text, now_utc_ns)
+    if not 0 <= utc_ns <= LAST_UTC_NS:
+        raise ValueError(f"{text[:40]!r}: expected an instant between 1970 and 2262")
+    return utc_ns
+
+
+def _number(text: str, now_utc_ns: int) -> int | None:
+    """With a minus so long ago, else seconds since 1970; None for what is neither."""
+    found = _NUMBER.fullmatch(text)
+    if found is None or (found[4] and not found[1]):
+        return None
+    whole_ns = int(found[2]) * NS_PER_S + int((found[3] or "0").ljust(9, "0"))
+    return now_utc_ns - whole_ns * _SECONDS[found[4] or ""] if found[1] else whole_ns
+
+
+def _date_time(text: str, now_utc_ns: int) -> int:
+    """The standard library's parser, which knows no nanoseconds."""
+    fraction, whole = _FRACTION.search(text), _FRACTION.sub(r"\1", text)
     try:
-        instant = _date_time(whole, now_utc_ns).astimezone(UTC)
-        seconds = round((instant - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
-    except (ValueError, OverflowError):
+        try:
+            instant = datetime.fromisoformat(whole)
+        except ValueError:
+            today = datetime.fromtimestamp(now_utc_ns // NS_PER_S, UTC).astimezone().date()
+            instant = datetime.combine(today, time_of_day.fromisoformat(whole))
+        seconds = round((instant.astimezone(UTC) - _EPOCH).total_seconds())
+    except (ValueError, OverflowError, OSError):
         raise ValueError(f"{text[:40]!r}: {EXPECTED}") from None
-    utc_ns = seconds * NS_PER_S + (int(fraction[2].ljust(9, "0")) if fraction else 0)
-    return max(-LAST_UTC_NS, min(utc_ns, LAST_UTC_NS))
-
-
-def _date_time(text: str, now_utc_ns: int) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        today = datetime.fromtimestamp(now_utc_ns // NS_PER_S, UTC).astimezone()
-        return datetime.combine(today.date(), time_of_day.fromisoformat(text))
+    return seconds * NS_PER_S + (int(fraction[2].ljust(9, "0")) if fraction else 0)
 
 
 def iso(utc_ns: int) -> str:
