@@ -50,9 +50,10 @@ class RecordList(msgspec.Struct, frozen=True):
     """What cannot be read."""
 
 
-class Plot(Points, frozen=True, kw_only=True):
+class Plot(msgspec.Struct, frozen=True):
     """Answer of `/api/v1/record/NAME`."""
 
+    points: Points
     problems: list[str]
     """What cannot be read, and is missing here."""
 
@@ -101,7 +102,7 @@ def read(path: Path, question: Question, read_for_s: float = READ_FOR_S, stop: t
     # A connection a request: the recorder may have set the file aside since the last one.
     with closing(open_record(path)) as db:
         found = points(db, question.signal, question.span, count=question.points, tell=problems, progress=progress)
-    return Plot(**msgspec.structs.asdict(found), problems=problems.found)
+    return Plot(found, problems.found)
 
 
 class RecordRoutes:
