@@ -30,12 +30,19 @@ BLACK_BOX_S = 60
 ARRAY_SLOTS = 64
 
 
-def device_port(plan: DevicePlan, report: Report, quarantined: str = "") -> DevicePort:
+def safe_values(plan: LoopPlan) -> dict[str, float]:
+    """What the guard holds for safe, by signal: a driver's own may differ."""
+    return {channel.signal: channel.safe for channel in plan.channels}
+
+
+def device_port(
+    plan: DevicePlan, report: Report, quarantined: str = "", safe: dict[str, float] | None = None
+) -> DevicePort:
     """Build a device; one that cannot be built is left out and says why."""
     if quarantined:
         return DevicePort(plan.name, None, report, quarantined)
     try:
-        return DevicePort(plan.name, registry.build_device(plan), report)
+        return DevicePort(plan.name, registry.build_device(plan), report, safe=safe)
     except Exception as error:
         report("device", plan.name, "error", f"{plan.name}: {describe(error)}")
         return DevicePort(plan.name, None, report, describe(error))

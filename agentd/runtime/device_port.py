@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agentd.runtime.array_ring import ArrayRingWriter
@@ -40,10 +41,12 @@ class DeviceState(enum.Enum):
 
 
 class DevicePort:
-    """A device with its columns of the row."""
+    """A device with its columns of the row. `safe` are the guard's safe values by signal, else the driver's count."""
 
-    def __init__(self, name: str, device: Device | None, report: Report, why: str = "") -> None:
-        self.name, self.device = name, device
+    def __init__(
+        self, name: str, device: Device | None, report: Report, why: str = "", safe: Mapping[str, float] | None = None
+    ) -> None:
+        self.name, self.device, self._safe = name, device, safe or {}
         self.state = DeviceState.CLOSED if device is not None else DeviceState.QUARANTINED
         self.why = why
         self.channels: list[tuple[str, Channel, int]] = []
@@ -81,19 +84,6 @@ class DevicePort:
         """The attempt to open that runs now."""
         return self._opening
 
-    def write_safe(self, tick: Tick, safe: dict[str, float]) -> None:
-        """Right after opening, before the row exists: the safe value of every actuator, by signal name."""
-        if self.state is not DeviceState.OPEN or self.device is None:
-            return
-        try:
-            for attribute, declaration in self.device.signals.items():
-                if isinstance(declaration, ActuatorDeclaration):
-                    value = safe.get(f"{self.name}.{attribute}", declaration.safe)
-                    setattr(self.device, attribute, typed(declaration, value))
-            self.device.write(tick)
-        except Exception as error:
-            self._failed("write", error, tick)
-
     def prepare(self) -> None:
         """Let the device load what is slow to load, before the first tick."""
         if self.device is not None:
@@ -103,10 +93,9 @@ class DevicePort:
                 self._report("device", self.name, "error", f"{self.name}: prepare: {describe(error)}")
 
     def open_now(self, now_ns: int) -> None:
-        """Open in this thread: for the start of a worker, and for tests."""
-        assert self.device is not None
+        """Open in this thread, for tests; safe values are written at once."""
         try:
-            self.device.open()
+            self._open(now_ns)
         except Exception as error:
             self._failed("open", error, Tick(time_ns=now_ns))
         else:
@@ -123,7 +112,7 @@ class DevicePort:
                 self._failed("open", error, Tick(time_ns=now_ns))
         elif self.state is DeviceState.CLOSED and now_ns >= self._retry_ns and self.device is not None:
             self.state = DeviceState.OPENING
-            self._opening = opener.submit(self.device.open)
+            self._opening = opener.submit(self._open, now_ns)
 
     def read(self, tick: Tick, row: LoopRow, stamp_ns: int) -> None:
         """Read every sensor of an open device; what fails is absent with its reason."""
@@ -184,6 +173,23 @@ class DevicePort:
         for column in self.columns:
             row.clear(column, reason)
 
+    def _open(self, now_ns: int) -> None:
+        """Open the device and make it safe, in any thread: no actuator waits for a tick or for another device."""
+        device = self.device
+        assert device is not None
+        device.open()
+        actuators = [d for d in device.signals.values() if isinstance(d, ActuatorDeclaration)]
+        try:
+            for declaration in actuators:
+                value = self._safe.get(f"{self.name}.{declaration.name}", declaration.safe)
+                setattr(device, declaration.name, typed(declaration, value))
+            if actuators:
+                device.write(Tick(0, now_ns))
+        except BaseException:
+            with suppress(Exception):
+                device.close()
+            raise
+
     def _opened(self, now_ns: int) -> None:
         again = self.why
         self.state, self.why, self._opened_ns = DeviceState.OPEN, "", now_ns
@@ -209,6 +215,11 @@ class DevicePort:
                 self.device.close()
             except Exception as second:
                 self._report("device", self.name, "warning", f"{self.name}: close: {describe(second)}")
+
+    def write_safe(self, tick: Tick) -> None:
+        """At once, whatever ramp is declared: for the end of a worker."""
+        if self.channels and self.state is DeviceState.OPEN:
+            self._left_safe(tick)
 
     def _left_safe(self, tick: Tick) -> bool:
         """A device that failed may still take a write: without it the hardware keeps its last command."""

@@ -48,7 +48,7 @@ from agentd.runtime.ring import RingReader, Row
 from agentd.runtime.schedule import Schedule
 from agentd.testing.parts import Parts, WireTo
 from hal.clock import VirtualClock
-from hal.signal import Absent, Tick
+from hal.signal import Absent
 
 
 class _AtOnce(Executor):
@@ -86,7 +86,7 @@ class SimulatedLoop:
         self.reports: list[Report] = []
         """What the loop told the daemon."""
         self._journal = Journal(self.clock.now_ns, self._heard)
-        left_out = quarantined or {}
+        left_out, self._safe = quarantined or {}, assembly.safe_values(plan)
         self.devices = [self._device(p, left_out.get(p.name, "")) for p in plan.devices]
         self._open()
         self.agents = [self._agent(p, left_out.get(p.name, "")) for p in plan.agents]
@@ -103,18 +103,16 @@ class SimulatedLoop:
         return True
 
     def _open(self) -> None:
-        safe = {channel.signal: channel.safe for channel in self.plan.channels}
         for port in self.devices:
             if port.device is not None:
                 port.open_now(self.clock.now_ns())
-                port.write_safe(Tick(0, self.clock.now_ns()), safe)
                 port.prepare()
 
     def _device(self, plan: DevicePlan, left_out: str) -> DevicePort:
         device = self._made.devices.get(plan.name)
         if device is None or left_out:
-            return assembly.device_port(plan, self._journal.report, left_out)
-        return DevicePort(plan.name, device, self._journal.report)
+            return assembly.device_port(plan, self._journal.report, left_out, self._safe)
+        return DevicePort(plan.name, device, self._journal.report, safe=self._safe)
 
     def _agent(self, plan: AgentPlan, left_out: str) -> AgentPort:
         agent = self._made.agents.get(plan.name)

@@ -231,7 +231,29 @@ def test_a_lost_device_starts_from_its_safe_value_when_the_slew_is_limited() -> 
         motor.reading = None
         motor.written.clear()
         loop.run(30)
-    assert motor.written[:3] == pytest.approx([0.1, 0.2, 0.3])
+    assert motor.written[:4] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_a_device_is_safe_as_soon_as_it_is_open_and_by_the_guards_safe_value(site: Site) -> None:
+    clock = VirtualClock()
+    motor = Motor(clock)
+    motor.opening = DeviceError("not there")
+    parts = Parts(devices={"motor": motor}, guard={"motor.speed": {"safe": -0.25}})
+    with SimulatedLoop(parts, clock=clock):
+        assert (motor.log, motor.written) == (["open motor"], [])
+    motor = Motor(clock)
+    with SimulatedLoop(Parts(devices={"motor": motor}, guard=parts.guard), clock=clock):
+        assert (motor.log, motor.written) == (["open motor", "write motor"], [-0.25])
+
+
+def test_a_device_that_opens_but_takes_no_safe_value_is_closed_again() -> None:
+    clock = VirtualClock()
+    motor = Motor(clock)
+    motor.writing = DeviceError("no acknowledge")
+    with SimulatedLoop(Parts(devices={"motor": motor}), clock=clock) as loop:
+        assert motor.log == ["open motor", "write motor", "close motor"]
+        assert loop.devices[0].state is DeviceState.CLOSED
+        assert loop.devices[0].why.startswith("open: no acknowledge")
 
 
 @pytest.mark.parametrize("left_out", [True, False], ids=["quarantined", "open"])
