@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -11,17 +10,9 @@ from pathlib import Path
 
 from agentd.ctl.errors import CtlError
 from agentd.event import SEVERITIES, Event
-from agentd.store.database import FILE_NAME, StoreError, open_reader
 
-QUERY = """
-SELECT id, time_ns, time_ns + ifnull(
-         (SELECT offset_ns FROM utc WHERE utc.boot = event.boot ORDER BY utc.time_ns DESC LIMIT 1), utc_ns - time_ns),
-       kind, subject, severity, message, data
-FROM event
-WHERE (?1 IS NULL OR kind = ?1) AND severity IN (SELECT value FROM json_each(?2))
-ORDER BY id DESC LIMIT ?3
-"""
-"""With the time of day as it is known by now: the clock may have been set after the event."""
+FURTHER = 8
+"""So many times more events are read when too few of them were severe enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +37,16 @@ def _rank(severity: str) -> int:
 
 def recorded(state: Path, sieve: Sieve, limit: int) -> list[Event]:
     """The newest events of the record that are wanted, oldest first. Raises CtlError when it cannot be read."""
-    severities = [word for word in SEVERITIES if _rank(word) >= _rank(sieve.severity)]
+    from agentd.store import catalogue, database, query  # noqa: PLC0415 - only here: they read chunks too, slowly
+
     try:
-        with closing(open_reader(state / FILE_NAME)) as record:
-            rows = record.execute(QUERY, (sieve.kind, json.dumps(severities), limit)).fetchall()
-    except (StoreError, sqlite3.Error, OSError) as error:
+        with closing(query.open_record(state / database.FILE_NAME)) as record:
+            asked = limit
+            while True:
+                found = query.events(record, kind=sieve.kind, limit=asked)
+                wanted = sieve.last(found, limit)
+                if len(wanted) == limit or len(found) < asked:
+                    return wanted
+                asked *= FURTHER
+    except (catalogue.RecordError, sqlite3.Error) as error:
         raise CtlError(f"no events: {error}") from None
-    names = ("id", "time_ns", "utc_ns", "kind", "subject", "severity", "message", "data")
-    return [Event(**dict(zip(names, (*row[:-1], json.loads(row[-1])), strict=True))) for row in reversed(rows)]

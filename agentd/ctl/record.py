@@ -81,7 +81,7 @@ def add_parser(sub: Subparsers) -> None:
         help="signals as CSV, a line a tick",
         description="Signals of one loop lie side by side. With several loops the lines are mixed by time and a column"
         f" says whose tick each is. Absent values are empty. {_DELAY}",
-        epilog=examples("agentctl record export robot.x robot.y --from 2026-11-21T10:00:00Z --to now --csv path.csv"),
+        epilog=examples("agentctl record export robot.x --from 2026-11-21T10:00:00Z --csv x.csv"),
     )
     table.add_argument(
         "--csv", type=Path, default=STANDARD_OUTPUT, metavar="FILE", help="- for the standard output (the default)"

@@ -124,6 +124,11 @@ def test_without_a_daemon_events_come_from_the_record(empty_site: Site) -> None:
     assert "from its record" in found.err
 
 
+def test_a_severe_event_is_found_far_back_in_the_record(empty_site: Site) -> None:
+    record(empty_site, event(1, severity="error"), *(event(number) for number in range(2, 500)))
+    assert messages(empty_site.run("events", "-n", "1", "--severity", "error", "--json").out) == ["event 1"]
+
+
 def test_recorded_events_have_the_time_of_day_as_it_is_known_now(empty_site: Site) -> None:
     wrong = msgspec.structs.replace(event(now_ns()), utc_ns=17)
     record(empty_site, wrong)

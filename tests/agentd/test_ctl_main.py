@@ -44,7 +44,7 @@ def test_every_option_of_every_command_has_help() -> None:
 def test_every_command_has_a_description_and_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for parser in parsers(build(list(COMMANDS))):
-        assert parser.description, parser.prog
+        assert parser.description or parser.prog.count(" ") > 1, parser.prog
         assert max(map(len, parser.format_help().splitlines())) <= 80, parser.prog
 
 
