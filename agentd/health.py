@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from agentd.config.plan import ChannelPlan, LoopPlan
 from agentd.figures import LoopFigures
 from agentd.runtime.guard import Verdict
+from agentd.runtime.letters import PartNote
 from agentd.runtime.ring import Row, Word
 from agentd.statistics import WindowFigures
 from agentd.status import ActuatorStatus, LoopStatus, PartStatus, Quantiles
@@ -41,13 +42,24 @@ def loop_status(supervisor: LoopSupervisor, followed: LoopFigures, now_ns: int) 
     )
 
 
+def part_state(note: PartNote | None, loop: str, why: str) -> tuple[str, str]:
+    """What a worker said of a part, in the words of `PartStatus`: a device that is not open is degraded, except
+    while its loop starts.
+    """
+    if note is None:
+        return "waiting", why or loop
+    if note.state == "opening":
+        return ("degraded" if loop == "running" else "waiting"), note.why or "it is being opened"
+    return ("degraded" if note.state == "closed" else note.state), note.why
+
+
 def _parts(supervisor: LoopSupervisor, figures: WindowFigures) -> Iterable[PartStatus]:
     plan = supervisor.plan
     kinds = [(d.name, "device", d.driver, d.simulated) for d in plan.devices]
     kinds += [(a.name, "agent", a.agent, False) for a in plan.agents]
     for name, kind, use, simulated in kinds:
         note = supervisor.parts.get(name)
-        state, why = (note.state, note.why) if note is not None else ("waiting", supervisor.why or supervisor.state)
+        state, why = part_state(note, supervisor.state, supervisor.why)
         if name in supervisor.quarantined:
             left_out = f"left out until 'agentctl clear {plan.name}'"
             state, why = "quarantined", f"{supervisor.quarantined[name]}; {left_out}"

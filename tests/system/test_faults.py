@@ -85,7 +85,7 @@ def test_a_device_that_raises_degrades_alone_and_comes_back(site: Site) -> None:
         node.until("a pushes", lambda: site.motor("ra") == 0.5)
         pid = node.worker_pid("a")
         site.order("ra", "read raise")
-        node.until("ra is degraded", lambda: part(node, "a", "ra")["state"] == "closed")
+        node.until("ra is degraded", lambda: part(node, "a", "ra")["state"] == "degraded")
         assert "check the cable" in part(node, "a", "ra")["why"]
         assert "waits for ra.level" in part(node, "a", "pa")["why"]
         site.order("ra", "")
