@@ -132,7 +132,13 @@ class Retention:
         self._db.execute("COMMIT")
 
     def shrink(self, log_bytes: int) -> None:
-        """Give free pages back to the file system, some at a time, while the file is larger than its budget."""
-        count, free = self._pages()
-        if free and count * PAGE_BYTES + log_bytes > self.budget.bytes:
-            self._db.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall()
+        """Give pages back to the file system, some at a time, while the files are larger than the budget."""
+        count, _free = self._pages()
+        if count * PAGE_BYTES + log_bytes <= self.budget.bytes:
+            return
+        pages = self.budget.checkpoint_pages
+        # `execute` would end after the first page: the statement yields a row without columns for each.
+        self._db.executescript(
+            f"PRAGMA incremental_vacuum({SHRINK_PAGES}); PRAGMA wal_autocheckpoint({pages});"
+            f"PRAGMA journal_size_limit({pages * PAGE_BYTES}); PRAGMA wal_checkpoint(TRUNCATE);"
+        )

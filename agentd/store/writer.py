@@ -102,6 +102,7 @@ class RecordWriter:
         urgent = force or now - self._committed_ns >= CHUNK_AFTER_NS or any(e.severity != "info" for e in events)
         taken: list[tuple[Feed, Batch]] = []
         if due or (events and urgent):
+            self._retention.shrink(bytes_on_disk(self.path) - self.path.stat().st_size)
             try:
                 taken = self._take(list(zip(due, heads, strict=True)), pause)
                 self._commit(taken, now)
@@ -109,7 +110,6 @@ class RecordWriter:
                 for feed in due:
                     feed.rewind()
                 raise
-            self._retention.shrink(bytes_on_disk(self.path) - self.path.stat().st_size)
         moved = {id(feed) for feed, _batch in taken}
         behind = any(id(feed) in moved and feed.position < head for feed, head in zip(due, heads, strict=True))
         self._retire()
