@@ -44,7 +44,8 @@ class RecentRows:
         by_loop: dict[str, tuple[LoopPlan, list[str]]] = {}
         for name in names:
             owner = self._readings.owner(name)
-            if owner is None:
+            known = self._readings.snapshot(owner[1]).columns if owner else ()
+            if owner is None or all(plan.name != name for plan in known):
                 raise Refused(404, "unknown_signal", f"no signal {name[:80]!r}; see /api/v1/signals")
             by_loop.setdefault(owner[1].name, (owner[1], []))[1].append(name)
         share = max(1, points // len(by_loop))

@@ -92,6 +92,10 @@ class Page {
     this.state.status = status;
     this.banners.takeStatus(status);
     for (const panel of this.withStatus) panel.takeStatus(status);
+    if (!this.remembered && status.record.samples_total > 0) {
+      this.remembered = true;
+      for (const chart of this.laps) chart.recallRecord();
+    }
   }
 
   takeEvent(event) {

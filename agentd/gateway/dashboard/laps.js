@@ -5,6 +5,9 @@ import { percent, quantity } from "./format.js";
 import { tickText, ticks } from "./plots.js";
 
 const MOST = 400;
+const OUTLIER = 1.6;  // laps longer than so many medians lie on the edge, hollow
+const RECORD_S = 1800;
+const LAST = 5;  // of a bucket: when, count, low, mean, high, last
 const PAD = { left: 40, right: 12, top: 12, bottom: 22 };
 
 const change = (part) => `${part < 0 ? "−" : "+"}${percent(Math.abs(100 * part))}`;
@@ -50,6 +53,24 @@ export class LapChart {
     laps.forEach(([, lap], i) => this.add(lap, times[i]?.[1]));
   }
 
+  /** And those that are in the record: both signals over the same span, so that their buckets are the same. */
+  async recallRecord() {
+    const now = Date.now(), instant = (ms) => new Date(ms).toISOString();
+    const ask = async (name) => {
+      const answer = await fetch(`/api/v1/record/${name}?from=${instant(now - 1000 * RECORD_S)}&to=${instant(now)}&points=${RECORD_S / 2}`);
+      return answer.ok ? new Map((await answer.json()).points.buckets.map((bucket) => [bucket[0], bucket[LAST]])) : new Map();
+    };
+    const [laps, times] = await Promise.all(this.wants().map(ask)).catch(() => [new Map(), new Map()]);
+    let run = new Map(), before = 0;
+    for (const [at, lap] of laps) {
+      if (lap < before) run = new Map();  // another run began
+      before = lap;
+      if (times.has(at)) run.set(lap, times.get(at));
+    }
+    if (before > (this.state.value(this.wants()[0]) ?? Infinity)) return;  // that was another run
+    for (const [lap, time] of run) if (!this.laps.has(lap)) this.add(lap, time);
+  }
+
   update() {
     const [lap, time] = ["lap", "lap_time"].map((name) => this.state.value(`${this.device.name}.${name}`));
     if (lap !== null && this.laps.size && lap < Math.max(...this.laps.keys()) - 1) this.begin();
@@ -89,7 +110,7 @@ export class LapChart {
     const laps = this.sorted();
     const times = laps.map((entry) => entry[1]);
     const best = Math.min(...times);
-    const worst = Math.max(...times), room = Math.max(0.12 * (worst - best), 0.04 * best);
+    const worst = Math.min(Math.max(...times), OUTLIER * middle(times)), room = Math.max(0.12 * (worst - best), 0.04 * best);
     const [low, high] = [best - room, worst + room];
     const first = laps[0][0], last = Math.max(laps.at(-1)[0], first + 4);
     const x = (lap) => PAD.left + (lap - first + 0.5) / (last - first + 1) * (width - PAD.left - PAD.right);
@@ -99,14 +120,15 @@ export class LapChart {
     context.lineWidth = 1.75;
     context.lineJoin = "round";
     context.beginPath();
-    for (const [lap, time] of laps) context.lineTo(x(lap), y(time));
+    for (const [lap, time] of laps) context.lineTo(x(lap), y(Math.min(time, high)));
     context.stroke();
     const radius = Math.max(1.6, Math.min(4, 160 / laps.length));
     for (const [lap, time] of laps) {
       context.beginPath();
-      context.arc(x(lap), y(time), time === best ? radius + 2 : radius, 0, 2 * Math.PI);
-      context.fillStyle = time === best ? colour.ok : colour.b;
+      context.arc(x(lap), y(Math.min(time, high)), time === best ? radius + 2 : radius, 0, 2 * Math.PI);
+      context.fillStyle = time === best ? colour.ok : time > high ? colour.card : colour.b;
       context.fill();
+      if (time > high) context.stroke();
     }
   }
 

@@ -8,7 +8,7 @@ const TRAIL_S = 25;
 const LANE_M = 0.2;
 const MARGIN_PX = 26;
 const FRAME_MS = 30;
-const JUMP_M = 0.35;  // further between two looks: it was put somewhere else
+const JUMP_M = 0.03;  // further than its speed explains: somebody put it there
 
 /** A colour between two of the form #rrggbb. */
 function mix(from, to, part) {
@@ -177,7 +177,8 @@ export class TrackMap {
     const newest = this.trail.at(-1)?.at ?? 0;
     for (let i = 1; i < this.trail.length; i += 1) {
       const [a, b] = [this.trail[i - 1], this.trail[i]];
-      if (Math.hypot(a.x - b.x, a.y - b.y) > JUMP_M) continue;
+      const most = 1.5 * Math.max(a.speed ?? 0, b.speed ?? 0) * (b.at - a.at) + JUMP_M;
+      if (Math.hypot(a.x - b.x, a.y - b.y) > most) continue;
       const part = fast > slow && b.speed !== null ? (b.speed - slow) / (fast - slow) : 0.5;
       context.globalAlpha = Math.max(0.08, 1 - (newest - b.at) / TRAIL_S);
       context.strokeStyle = mix(colour.slow, colour.fast, part);

@@ -29,7 +29,7 @@ from agentd.runtime.process_image import ProcessImage
 from agentd.runtime.ring import Layout, RingWriter
 from agentd.statistics import LoopStatistics
 from agentd.status import ActuatorStatus, LoopStatus, NodeStatus, PartStatus
-from hal.clock import now_ns
+from hal.clock import boot_id, now_ns
 from hal.signal import Absent
 
 ROWS, COLUMNS, TRACK_POINTS = 32, 48, 256
@@ -120,7 +120,7 @@ class Worker:
             node=loop.node,
             loop=loop.name,
             generation=generation,
-            boot_id="",
+            boot_id=boot_id(),
             period_ns=loop.period_ns,
             columns=tuple(columns),
             parts=tuple(parts),

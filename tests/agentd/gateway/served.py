@@ -49,7 +49,8 @@ class Served:
         self.runner = asyncio.Runner()
         self.socket_path = folder / "agentd.sock"
         self.node = FakeNode(folder / "run", plan)
-        self.gateway = Gateway(self.node, HttpPlan(port=0), self.socket_path, stalled_s=stalled_s)
+        self.record = folder / "record.sqlite"
+        self.gateway = Gateway(self.node, HttpPlan(port=0), self.socket_path, self.record, stalled_s)
         self.run(self.gateway.start())
 
     @property
