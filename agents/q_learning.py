@@ -66,7 +66,7 @@ class QLearning(Agent):
     trace_decay: float = Param(0.8, low=0.0, high=1.0, doc="lambda: how far back a surprise is credited")
     epsilon_start: float = Param(0.07, low=0.0, high=1.0, doc="a change begins exploration anew")
     epsilon_decay: float = Param(0.999, low=0.0, high=1.0, doc="factor per decision")
-    epsilon_min: float = Param(0.02, low=0.0, high=1.0)
+    epsilon_min: float = Param(0.005, low=0.0, high=1.0)
     tolerance: float = Param(0.03, unit=ANY_UNIT, low=0.0, high=LARGEST)
     cost: float = Param(15.0, low=0.0, high=LARGEST)
     failure_cost: float = Param(2.0, low=0.0, high=LARGEST, doc="taken off once when an attempt fails")
