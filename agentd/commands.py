@@ -115,7 +115,10 @@ class CommandDesk:
             return _no(f"no loop {command.target!r}; there are {', '.join(self._loops.by_name)} and node")
         if supervisor.state != "latched" and not supervisor.quarantined:
             return _no(f"{command.target} is neither latched nor is a part of it quarantined")
-        await supervisor.clear()
+        async with self._loops.changing:
+            if self._loops.by_name.get(command.target) is not supervisor:
+                return _no(f"{command.target} was replaced meanwhile; look again with 'agentctl status'")
+            await supervisor.clear()
         return Answer(ok=True, message=f"{command.target} starts again with all its parts")
 
     def _owner_of_actuator(self, signal: str) -> LoopSupervisor | Answer:

@@ -41,6 +41,8 @@ class Loops:
         self.by_name: dict[str, LoopSupervisor] = {}
         self._indexes: dict[str, int] = {}
         self._saving: set[asyncio.Task[None]] = set()
+        self.changing = asyncio.Lock()
+        """Held by whoever stops and starts loops: two at once would leave a worker that nobody knows."""
         self.passed_ns = 0
         """When the last pass was."""
         self.beat()

@@ -13,6 +13,11 @@ from agentd.loops import Loops
 
 async def apply(loops: Loops, plan: NodePlan) -> Answer:
     """Bring the node from the plan in force to this one. Refused as a whole when it needs a restart."""
+    async with loops.changing:
+        return await _apply(loops, plan)
+
+
+async def _apply(loops: Loops, plan: NodePlan) -> Answer:
     old = loops.plan
     if plan.node != old.node or plan.http != old.http:
         return Answer(ok=False, message="node and http change only with a restart of the daemon; nothing was changed")
@@ -32,10 +37,14 @@ async def apply(loops: Loops, plan: NodePlan) -> Answer:
             done.append(f"{name} {'replaced' if name in changed else 'added'}")
         else:
             supervisor = loops.by_name[name]
+            supervisor.plan = loop
             for number, value in changed_numbers(before[name], loop).items():
                 refusal = await supervisor.set_number(number, value)
-                (problems if refusal else done).append(refusal or f"{number} = {value:g}")
-            supervisor.plan = loop
+                if refusal and supervisor.state != "running":
+                    supervisor.numbers.pop(number, None)  # the plan's own value counts from the next start
+                    done.append(f"{number} = {value:g} when {name} starts again")
+                else:
+                    (problems if refusal else done).append(refusal or f"{number} = {value:g}")
     loops.plan = plan
     message = "; ".join(done) if done else "nothing had changed"
     return Answer(ok=not problems, message=message, problems=tuple(problems))
