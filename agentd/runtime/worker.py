@@ -18,6 +18,8 @@ from pathlib import Path
 
 import msgspec
 
+from agentd import registry
+from agentd.config.plan import DevicePlan
 from agentd.runtime import assembly, keyframe, realtime
 from agentd.runtime.control import HEARTBEAT, MAIL, Control
 from agentd.runtime.device_port import DevicePort, DeviceState, describe
@@ -43,6 +45,10 @@ SAFE_NS = 6 * NS_PER_S // 10
 """Given to declared safe ramps when stopping; the supervisor kills a worker that takes longer."""
 SAFE_STEP_NS = NS_PER_S // 100
 """A slow loop ramps in smaller steps than its period."""
+
+
+def _unheard(_kind: str, _subject: str, _severity: str, _message: str) -> None:
+    """Nobody is told again that a quarantined device fails."""
 
 
 class Worker:
@@ -87,6 +93,8 @@ class Worker:
             port = made[plan.name] = assembly.device_port(plan, self.journal.report, left_out, safe)
             if port.device is not None:
                 self._send(PartNote(name=plan.name, state="opening", why="it does not answer"))
+            elif left_out and plan.actuates:
+                self.opener.submit(self._leave_safe, plan)
             port.poll(self.clock.now_ns(), self.opener)
         wait([port.opening for port in made.values() if port.opening is not None], timeout=OPEN_PATIENCE_S)
         for port in made.values():
@@ -95,6 +103,15 @@ class Worker:
                 self._send(PartNote(name=port.name, state="ok" if not port.why else "closed", why=port.why))
         self.devices = [made[plan.name] for plan in self.plan.devices]
         self._send(Safe())
+
+    def _leave_safe(self, plan: DevicePlan) -> None:
+        """A quarantined device is left out, but not with its last command: it is tried once, and nobody waits for it.
+
+        In the opener's thread, so that it may hang here as well.
+        """
+        device = DevicePort(plan.name, registry.build_device(plan), _unheard, safe=assembly.safe_values(self.plan))
+        device.open_now(self.clock.now_ns())
+        device.close()
 
     def back_off(self) -> None:
         """Wait until agents may be loaded again; the outputs are safe meanwhile."""

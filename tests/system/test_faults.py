@@ -76,6 +76,7 @@ def test_a_device_that_hangs_is_named_and_quarantined(site: Site) -> None:
         site.order("ra", "read hang")
         node.until("a runs without ra", lambda: runs_without(node, "a", "ra"))
         assert "read" in part(node, "a", "ra")["why"]
+        node.until("it is left out, but not with its last command", lambda: site.motor("ra") == 0.0)
         assert any("ra" in problem for problem in node.status()["problems"])
         assert node.loop("b")["generation"] == 1
 
