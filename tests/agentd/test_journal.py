@@ -1,0 +1,68 @@
+"""What a worker reports: the first at once, repetitions counted, nothing lost in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentd.runtime.journal import MAX_KEYS, REPEAT_NS, Journal
+from agentd.runtime.letters import Report
+from hal.clock import VirtualClock
+
+
+class Desk:
+    """A journal with its clock and what it sent; `full` makes the mailbox refuse."""
+
+    def __init__(self) -> None:
+        self.clock, self.sent, self.full = VirtualClock(0), list[Report](), False
+        self.journal = Journal(self.clock.now_ns, self._send)
+
+    def _send(self, report: Report) -> bool:
+        if not self.full:
+            self.sent.append(report)
+        return not self.full
+
+    @property
+    def messages(self) -> list[str]:
+        return [report.message for report in self.sent]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_the_first_report_passes_at_once(desk: Desk) -> None:
+    desk.journal.tell("miss", "drive", "warning", "late", {"cause": "gc"}, key="gc")
+    assert desk.sent == [
+        Report(time_ns=0, kind="miss", subject="drive", severity="warning", message="late", data={"cause": "gc"})
+    ]
+
+
+def test_repetitions_are_counted_into_the_next_report(desk: Desk) -> None:
+    for number in range(10):
+        desk.journal.report("device", "oven", "error", f"no answer {number}")
+        desk.clock.advance(REPEAT_NS // 8)
+    assert desk.messages == ["no answer 0", "no answer 8 (7 more like this were not listed)"]
+    assert desk.sent[1].data["held_back"] == 7
+
+
+def test_different_subjects_kinds_and_keys_do_not_hide_each_other(desk: Desk) -> None:
+    desk.journal.report("device", "oven", "error", "a")
+    desk.journal.report("device", "pump", "error", "b")
+    desk.journal.report("device", "oven", "info", "c")
+    desk.journal.report("agent", "oven", "error", "d")
+    desk.journal.tell("device", "oven", "error", "e", {}, key="other")
+    assert desk.messages == ["a", "b", "c", "d", "e"]
+
+
+def test_what_the_mailbox_refuses_is_counted(desk: Desk) -> None:
+    desk.full = True
+    desk.journal.report("device", "oven", "error", "a")
+    assert (desk.messages, desk.journal.lost_total) == ([], 1)
+
+
+def test_its_memory_is_bounded(desk: Desk) -> None:
+    for number in range(3 * MAX_KEYS):
+        desk.journal.report("device", f"part{number}", "error", "a")
+    assert len(desk.sent) == 3 * MAX_KEYS
+    assert len(desk.journal._last) <= MAX_KEYS
