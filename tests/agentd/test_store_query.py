@@ -197,6 +197,11 @@ def test_a_span_is_exactly_what_lies_in_it(past: Past, begin: int, end: int, shi
     assert [row.values[0] for row in newest] == expected[-(limit or 7) :]
 
 
+def test_a_span_beyond_all_numbers_is_everything(past: Past, db: sqlite3.Connection) -> None:
+    ramp(past)
+    assert len(xs(samples(db, "robot.x", Span(-(2**70), 2**70)))) == COUNT
+
+
 def test_the_newest_of_several_loops_are_the_newest_of_all(past: Past, db: sqlite3.Connection) -> None:
     slow = past.loop("slow", LOAD)
     slow.tick(0.1)
