@@ -18,8 +18,8 @@ run: $(VENV)/.demo
 test: packages $(VENV)/.test lint
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.test lint
-	$(BIN)/python -m pytest -m "not system"
+check: $(VENV)/.test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint quick
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
