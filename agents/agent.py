@@ -29,6 +29,8 @@ class NoAnswer(Exception):
 class InputDeclaration(Declaration):
     """Wired to a signal or to a number; `many` is an array input, which takes a list of signals."""
 
+    any_length: ClassVar[bool] = True
+
     @property
     def many(self) -> bool:
         """True when the value is a one-dimensional array gathered from several scalar signals."""
@@ -57,6 +59,8 @@ class ParamDeclaration(Declaration):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateDeclaration(Declaration):
     """What `step` carries from tick to tick; saved as a keyframe and restored after a restart."""
+
+    any_length: ClassVar[bool] = True
 
     default: float | int | bool | None = None
 

@@ -14,9 +14,10 @@ or `NDArray[np.uint8]` (any numpy scalar type) with `shape=`. A value is present
 from __future__ import annotations
 
 import enum
+import math
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from hal.units import unit as find_unit
 
@@ -32,6 +33,9 @@ ANY_UNIT = "any"
 MAX_ARRAY_BYTES = 64 * 1024 * 1024
 
 _ARRAY = re.compile(r"(?:NDArray\[|dtype\[)(?:np|numpy)\.(\w+)")
+_SCALAR = re.compile(
+    r"(?:None\s*\|\s*)?(float|int|bool)(?:\s*\|\s*None)?|(?:typing\.|t\.)?Optional\[(float|int|bool)\]"
+)
 _DTYPES = frozenset(
     {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {"bool_", "float16", "float32", "float64"}
 )
@@ -102,9 +106,8 @@ class ValueType:
             if dtype not in _DTYPES:
                 raise DeclarationError(f"array of {dtype}: expected one of {', '.join(sorted(_DTYPES))}")
             return cls("array", dtype, optional)
-        for kind in ("float", "int", "bool"):
-            if re.search(rf"(?<![\w.]){kind}\b", text):
-                return cls(kind, "", optional)
+        if (scalar := _SCALAR.fullmatch(text)) is not None:
+            return cls(next(filter(None, scalar.groups())), "", optional)
         raise DeclarationError(f"type {text!r}: expected float, int, bool, each with | None, or NDArray[np.<dtype>]")
 
 
@@ -121,6 +124,9 @@ class Declaration:
     shape: tuple[int, ...] | None = None
     doc: str = ""
 
+    any_length: ClassVar[bool] = False
+    """Whether a length may be -1, for any."""
+
     def named(self, name: str, annotation: object) -> Declaration:
         """This declaration with its name and type, checked. Raises DeclarationError."""
         if not OWNER_NAME.fullmatch(name):
@@ -135,10 +141,21 @@ class Declaration:
             find_unit(self.unit)
         if (self.type.kind == "array") != (self.shape is not None):
             raise DeclarationError(f"signal {self.name!r}: an array needs shape=, and only an array has one")
+        if self.shape is not None:
+            self._check_shape(self.shape)
         if self.low is not None and self.high is not None and not self.low <= self.high:
             raise DeclarationError(f"signal {self.name!r}: low {self.low} is above high {self.high}")
         if self.resolution is not None and not self.resolution > 0:
             raise DeclarationError(f"signal {self.name!r}: resolution {self.resolution} is not above 0")
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        smallest = -1 if self.any_length else 1
+        if not shape or any(side < smallest or side == 0 for side in shape):
+            raise DeclarationError(f"signal {self.name!r}: shape {shape}: expected lengths of 1 and more")
+        bits = int(self.type.dtype.lstrip("abcdefghijklmnopqrstuvwxyz_") or 8)
+        size = math.prod(abs(side) for side in shape) * bits // 8
+        if size > MAX_ARRAY_BYTES:
+            raise DeclarationError(f"signal {self.name!r}: {size} bytes an array, at most {MAX_ARRAY_BYTES}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +172,27 @@ class ActuatorDeclaration(Declaration):
     safe_ramp_per_s: float | None = None
 
     def check(self) -> None:
-        """As `Declaration.check`; the safe value must be in the range, and the value a scalar."""
+        """As `Declaration.check`; a scalar, its range finite, the safe value in it, whole numbers where it takes them.
+
+        The guard relies on it: a range without a whole number in it would leave an int nothing to be.
+        """
         Declaration.check(self)
         if self.type.kind == "array" or self.type.optional:
             raise DeclarationError(f"actuator {self.name!r}: expected float, int or bool")
         if self.low is None or self.high is None or not self.low <= self.safe <= self.high:
             raise DeclarationError(f"actuator {self.name!r}: needs low <= safe <= high")
+        numbers = (self.low, self.high, self.safe)
+        if not all(math.isfinite(number) for number in numbers):
+            raise DeclarationError(f"actuator {self.name!r}: needs a finite range, found {self.low} to {self.high}")
+        if self.type.kind != "float" and not all(
+            number == round(number) and abs(number) <= 2**53 for number in numbers
+        ):
+            raise DeclarationError(f"actuator {self.name!r}: takes whole numbers, so low, high and safe must be such")
+        if self.type.kind == "bool" and not 0 <= self.low <= self.high <= 1:
+            raise DeclarationError(f"actuator {self.name!r}: is false or true, so low and high must be 0 or 1")
+        for speed in (self.slew_per_s, self.safe_ramp_per_s):
+            if speed is not None and not 0 < speed < math.inf:
+                raise DeclarationError(f"actuator {self.name!r}: found {speed} a second, expected more than 0")
 
 
 def Sensor(
