@@ -24,6 +24,7 @@ from agentd.store.query import latest, open_record
 from hal.clock import utc_ns
 
 SHOWN = 20
+CLEAR_LINE = "\r\x1b[K"
 _AGO = re.compile(r"-\d")  # `--from -10m` is a time, not an option
 _DELAY = "What is younger than some seconds (a minute in a slow loop) may not be written yet: see 'agentctl tail'."
 
@@ -209,12 +210,12 @@ def run_export(arguments: argparse.Namespace) -> int:
     if arguments.json and to_file:
         print(msgspec.json.encode({"file": str(arguments.csv), "rows": written}).decode())
     elif to_file:
-        print(f"{arguments.csv}: {many(written)} rows", file=sys.stderr)
+        print(f"{CLEAR_LINE if progress else ''}{arguments.csv}: {many(written)} rows", file=sys.stderr)
     return OK
 
 
 def _progress(written: int, at_utc_ns: int) -> None:
-    print(f"\r{many(written)} rows, {date_time(at_utc_ns)} ", end="", file=sys.stderr, flush=True)
+    print(f"{CLEAR_LINE}{many(written)} rows, {date_time(at_utc_ns)} ", end="", file=sys.stderr, flush=True)
 
 
 def _span(arguments: argparse.Namespace) -> Span:
