@@ -91,6 +91,8 @@ class Guarding:
         safe = _or(entry.safe, declared.safe)
         unit = f" {declared.unit}" if declared.unit else ""
         own = f"the driver's own range {declared.low:g} to {declared.high:g}{unit}"
+        if declared.type.kind != "float" and self._broken(guarded):
+            return low, high, safe
         outside = [key for key, value in (("low", low), ("high", high)) if not declared.low <= value <= declared.high]
         for key in outside:
             self._wrong(guarded, key, f"expected a value in {own}: the guard may only narrow it")
@@ -104,6 +106,14 @@ class Guarding:
             hint = f"the driver's safe value {safe:g} is outside {low:g} to {high:g}; set `safe:` as well"
             self._problems.add(guarded.place, f"guard.{guarded.name}: {hint}")
         return low, high, safe
+
+    def _broken(self, guarded: Guarded) -> bool:
+        """Whether a range for whole numbers, or for false and true, is no such range; it is reported."""
+        values = {key: getattr(guarded.entry, key) for key in ("low", "high", "safe")}
+        found = [key for key, value in values.items() if value is not None and not float(value).is_integer()]
+        for key in found:
+            self._wrong(guarded, key, "expected a whole number: the actuator takes no others")
+        return bool(found)
 
     def _wrong(self, guarded: Guarded, key: str, message: str) -> None:
         tree = guarded.section.get(key)

@@ -21,12 +21,14 @@ IDENTITY = (1.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`consumer` reads what `producer` sets in the same tick."""
+    """`consumer` reads what `producer` sets, in the same tick or `delayed`; where `needed` it cannot go without."""
 
     producer: str
     consumer: str
     wire: str
     place: Place
+    delayed: bool
+    needed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class _Wire:
     declaration: InputDeclaration
     who: str
     delayed: bool
+    initial: float | None
+    begins: bool
+    """It says what it is at first, be it wrong."""
 
     def plan(self, names: list[str], scalings: list[tuple[float, float]]) -> InputPlan:
         """The finished wire; scales and offsets only where something is converted."""
@@ -49,11 +54,12 @@ class _Wire:
             optional=self.declaration.type.optional,
             array=self.declaration.type.kind == "array",
             delayed=self.delayed,
+            initial=self.initial,
         )
 
 
 class Inputs:
-    """Reads the inputs of one loop's agents. `edges` grows with each wire between two of them."""
+    """Reads the inputs of one loop's agents. `edges` grows with each wire from one of them to another or itself."""
 
     def __init__(self, node: NodeDraft, loop: LoopDraft, problems: Problems) -> None:
         self._node = node
@@ -68,16 +74,18 @@ class Inputs:
             if not declaration.type.optional and declaration.name not in agent.misspelt:
                 self._problems.add(agent.place, f"{who}: is not wired; expected {expected_value(declaration)}")
             return None
-        delayed = False
+        delayed, initial, begins = False, None, False
         if isinstance(tree, Section):
             inner = tree.get("signal")
             if inner is None or isinstance(inner, Section):
-                form = "{signal: OWNER.SIGNAL, delayed: true}"
+                form = "{signal: OWNER.SIGNAL, delayed: true, initial: NUMBER}"
                 self._problems.add(tree.place, f"{who}: found {shown(tree)}, expected {form}")
                 return None
-            delayed = read_entry(tree, WireEntry, who, self._problems, elsewhere=("signal",)).delayed
+            delayed = read_entry(tree, WireEntry, who, self._problems, elsewhere=("signal", "initial")).delayed
+            begins = tree.get("initial") is not None
+            initial = self._initial(declaration, tree.get("initial"), who, delayed)
             tree = inner
-        wire = _Wire(agent, declaration, who, delayed)
+        wire = _Wire(agent, declaration, who, delayed, initial, begins)
         if isinstance(tree, Items):
             return self._gathered(wire, tree)
         return self._one(wire, tree) if isinstance(tree.value, str) else self._constant(wire, tree)
@@ -100,6 +108,16 @@ class Inputs:
         return InputPlan(
             attribute=wire.declaration.name, constant=float(value), optional=wire.declaration.type.optional
         )
+
+    def _initial(self, declaration: InputDeclaration, tree: Tree | None, who: str, delayed: bool) -> float | None:
+        if tree is None:
+            return None
+        if declaration.type.kind == "array" or not delayed or not isinstance(tree, Scalar):
+            form = "a number, for a delayed input that is one number"
+            self._problems.add(tree.place, f"{who}.initial: found {shown(tree)}, expected {form}")
+            return None
+        value = number(declaration, tree, f"{who}.initial", self._problems)
+        return None if value is None else float(value)
 
     def _one(self, wire: _Wire, tree: Scalar) -> InputPlan | None:
         known = self.signal(tree, wire.who)
@@ -169,5 +187,6 @@ class Inputs:
         owner = known.owner
         if owner.loop and owner.loop != self._loop.name:
             self._loop.foreign.setdefault(known.name, known.plan("foreign"))
-        elif isinstance(owner, AgentDraft) and owner.loop == self._loop.name and not wire.delayed:
-            self.edges.append(Edge(owner.name, wire.agent.name, known.name, place))
+        elif isinstance(owner, AgentDraft) and owner.loop == self._loop.name:
+            needed = not wire.declaration.type.optional and not wire.begins
+            self.edges.append(Edge(owner.name, wire.agent.name, known.name, place, wire.delayed, needed))

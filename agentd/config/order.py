@@ -9,28 +9,54 @@ from agentd.config.tree import Problems
 
 def step_order(agents: list[AgentDraft], edges: list[Edge], problems: Problems) -> list[AgentDraft]:
     """The agents, producers first. A cycle is reported once, by the wire that closes it, and file order kept."""
+    now = [edge for edge in edges if not edge.delayed]
+    ordered, stuck = _ordered(agents, now)
+    if stuck:
+        _report_cycle(now, stuck, problems)
+        return agents
+    needed = [edge for edge in edges if edge.needed]
+    _, stuck = _ordered(agents, needed)
+    if stuck:
+        _report_wait(needed, stuck, problems)
+    return ordered
+
+
+def _ordered(agents: list[AgentDraft], edges: list[Edge]) -> tuple[list[AgentDraft], set[str]]:
+    """Producers first; and the names of those that can never come, because they wait for each other."""
     waiting = {agent.name: {e.producer for e in edges if e.consumer == agent.name} for agent in agents}
     ordered: list[AgentDraft] = []
-    while len(ordered) < len(agents):
-        ready = next((a for a in agents if a.name in waiting and not waiting[a.name]), None)
-        if ready is None:
-            _report_cycle(edges, set(waiting), problems)
-            return agents
+    while ready := next((a for a in agents if a.name in waiting and not waiting[a.name]), None):
         ordered.append(ready)
         del waiting[ready.name]
         for needs in waiting.values():
             needs.discard(ready.name)
-    return ordered
+    return ordered, set(waiting)
+
+
+def _report_wait(edges: list[Edge], among: set[str], problems: Problems) -> None:
+    """Each has a value only after the other: nobody would ever be stepped."""
+    cycle, path = _shown_cycle(edges, among)
+    last = next(edge for edge in cycle if edge.delayed)
+    problems.add(
+        last.place,
+        f"{last.consumer}: waits for itself: {path}: at the first tick nobody has set {last.wire}; "
+        f"write {{signal: {last.wire}, delayed: true, initial: NUMBER}} with the value to begin with",
+    )
+
+
+def _shown_cycle(edges: list[Edge], among: set[str]) -> tuple[list[Edge], str]:
+    cycle = _cycle([edge for edge in edges if edge.producer in among and edge.consumer in among])
+    return cycle, " -> ".join([cycle[0].producer, *(edge.consumer for edge in cycle)])
 
 
 def _report_cycle(edges: list[Edge], among: set[str], problems: Problems) -> None:
-    cycle = _cycle([edge for edge in edges if edge.producer in among and edge.consumer in among])
-    path = " -> ".join([cycle[0].producer, *(edge.consumer for edge in cycle)])
+    cycle, path = _shown_cycle(edges, among)
     last = max(cycle, key=lambda edge: (edge.place.line, edge.place.column))
     problems.add(
         last.place,
         f"{last.consumer}: cyclic wiring: {path}; "
-        f"write one of these inputs as {{signal: {last.wire}, delayed: true}} to read the value of the tick before",
+        f"write one of these inputs as {{signal: {last.wire}, delayed: true, initial: NUMBER}} "
+        "to read the value of the tick before",
     )
 
 

@@ -62,6 +62,8 @@ class InputPlan(Plan, frozen=True, kw_only=True, omit_defaults=True):
     array: bool = False
     """Gathered into a numpy array of float64, or handed over as an array signal."""
     delayed: bool = False
+    initial: float | None = None
+    """What a delayed input is while nobody has set its signal; such an input does not count for the age of answers."""
 
 
 class DrivePlan(Plan, frozen=True, kw_only=True, omit_defaults=True):

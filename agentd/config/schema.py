@@ -67,7 +67,7 @@ class HttpEntry(Struct, frozen=True):
 
 
 class WireEntry(Struct, frozen=True):
-    """The long form of an input, without its signal."""
+    """The long form of an input, without its signal and its initial value."""
 
     delayed: Switch = False
 

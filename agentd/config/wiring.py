@@ -37,7 +37,7 @@ class Wiring:
 
     @property
     def edges(self) -> list[Edge]:
-        """Wires between two agents of this loop that are not delayed."""
+        """Wires between two agents of this loop."""
         return self._inputs.edges
 
     def agent(self, draft: AgentDraft) -> None:

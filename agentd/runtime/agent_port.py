@@ -33,6 +33,8 @@ class Wire:
     """Whether the column's reason byte says presence; an actuator's says the verdict."""
     kind: str
     """float, int or bool, as the agent declares it."""
+    initial: float | int | bool | None
+    """What the input is while it is absent and may be."""
     buffer: list[float] = field(default_factory=list)
 
 
@@ -108,11 +110,12 @@ class AgentPort:
                 columns=columns,
                 scales=wired.scales or (1.0,) * len(columns),
                 offsets=wired.offsets or (0.0,) * len(columns),
-                optional=wired.optional,
+                optional=wired.optional or wired.initial is not None,
                 many=wired.array and not is_array,
                 is_array=is_array,
                 check=tuple(row.columns[c].role != "actuator" for c in columns),
                 kind=declared.type.kind,
+                initial=None if wired.initial is None else _number(declared.type.kind, wired.initial),
             )
         )
 
@@ -177,7 +180,7 @@ class AgentPort:
                 elif not wire.optional and stamps[column] < oldest_ns:
                     oldest_ns = stamps[column]
             if absent:
-                attributes[wire.attribute] = None
+                attributes[wire.attribute] = wire.initial
                 if not wire.optional:
                     names = [
                         row.columns[c].name

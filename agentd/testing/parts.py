@@ -14,9 +14,9 @@ from agents.agent import Agent, InputDeclaration, OutputDeclaration, ParamDeclar
 from hal.device import Device
 from hal.signal import ActuatorDeclaration, Declaration
 
-WireTo = str | float | Sequence[str]
-"""What an input is wired to: a signal, a number, or a list of signals. An output is wired to an actuator, a parameter
-is a number."""
+WireTo = str | float | Sequence[str] | InputPlan
+"""What an input is wired to: a signal, a number, a list of signals, or the whole of what a plan says. An output is
+wired to an actuator, a parameter is a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +87,8 @@ class Parts:
         )  # fmt: skip
 
     def _input(self, declaration: InputDeclaration, wire: WireTo) -> InputPlan:
+        if isinstance(wire, InputPlan):
+            return wire
         if isinstance(wire, (int, float)):
             return InputPlan(attribute=declaration.name, constant=float(wire), optional=declaration.type.optional)
         names = (wire,) if isinstance(wire, str) else tuple(wire)

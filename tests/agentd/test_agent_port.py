@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agentd.config.plan import InputPlan
 from agentd.runtime.guard import Verdict
 from agentd.runtime.ring import Row
 from agentd.testing.harness import Parts, SimulatedLoop, WireTo, run_loop
@@ -271,6 +272,39 @@ def test_what_an_unconnected_output_asks_is_not_applied_anywhere(clock: VirtualC
     assert [applied for _, _, applied in follow.seen] == [None, None]
 
 
+class Sum(Agent):
+    fresh: float = Input(unit="any")
+    old: float = Input(unit="any")
+    sum: float = Output(unit="any")
+
+    def step(self, tick: Tick) -> None:
+        self.sum = self.fresh + self.old
+
+
+def test_agents_that_read_each_other_begin_with_the_initial_value_and_never_wait_or_grow_stale(
+    clock: VirtualClock,
+) -> None:
+    motor, first, second = Motor(clock), Sum(), Sum()
+    back = InputPlan(attribute="old", signals=("second.sum",), delayed=True, initial=10.0)
+    parts = Parts(
+        devices={"motor": motor},
+        agents={"first": first, "second": second},
+        wires={
+            "first.fresh": "motor.position", "first.old": back,
+            "second.fresh": "motor.position", "second.old": "first.sum", "second.sum": "motor.speed",
+        },
+    )  # fmt: skip
+    with SimulatedLoop(parts, clock=clock) as loop:
+        sums = [loop.value("second.sum", loop.tick()) for _ in range(3)]
+        assert sums == [20.0, 30.0, 40.0]
+        motor.at = None
+        assert loop.value("second.sum", loop.tick()) is None
+        motor.at = 5.0
+        assert loop.value("second.sum", loop.tick()) == 20.0, "after a gap it begins anew"
+        row = loop.run(50)[-1]
+        assert reasons(loop, row)["motor.speed"] == Verdict.CLAMPED
+
+
 class Old(Device):
     """A motor whose read gives what it measured long ago only by its slowness."""
 
@@ -293,15 +327,6 @@ def test_a_value_carries_the_time_just_before_its_device_was_read(clock: Virtual
     with SimulatedLoop(Parts(devices=devices), clock=clock) as loop:
         row = loop.tick()
         assert stamps(loop, row) == {"first.position": 0, "second.position": 2 * MS}
-
-
-class Sum(Agent):
-    fresh: float = Input(unit="any")
-    old: float = Input(unit="any")
-    sum: float = Output(unit="any")
-
-    def step(self, tick: Tick) -> None:
-        self.sum = self.fresh + self.old
 
 
 def test_an_answer_is_as_old_as_its_oldest_required_input(clock: VirtualClock) -> None:

@@ -125,7 +125,12 @@ def test_a_duplicate_key_names_both_lines(rig: Rig) -> None:
             13,
             ["found a section with signl", "{signal: OWNER"],
         ),
-        ("measured: plant.temperature", "measured: {delayed: true}", 13, ["{signal: OWNER.SIGNAL, delayed: true}"]),
+        (
+            "measured: plant.temperature",
+            "measured: {delayed: true}",
+            13,
+            ["{signal: OWNER.SIGNAL, delayed: true, initial: NUMBER}"],
+        ),
         ("setpoint: 20.0", "setpoint: 200.0", 14, ["keep.setpoint: found 200.0, expected -100 to 100"]),
         ("setpoint: 20.0", "setpoint: true", 14, ["keep.setpoint: found true, expected a signal or a number"]),
         ("setpoint: 20.0", "setpiont: 20.0", 14, ["unknown key 'setpiont'", "'setpoint'"]),
@@ -149,6 +154,19 @@ def test_a_duplicate_key_names_both_lines(rig: Rig) -> None:
         ("gain: 2", "priority: -1", 16, ["keep.priority: found -1, expected a whole number from 0 to 100"]),
         # wiring as a whole
         ("setpoint: 20.0", "setpoint: keep.output", 14, ["cyclic wiring: keep -> keep", "delayed: true"]),
+        (
+            "setpoint: 20.0",
+            "setpoint: {signal: keep.output, delayed: true}",
+            14,
+            ["keep: waits for itself: keep -> keep: at the first tick nobody has set keep.output", "initial: NUMBER}"],
+        ),
+        ("setpoint: 20.0", "setpoint: {signal: plant.count, initial: 1}", 14, ["for a delayed input"]),
+        (
+            "setpoint: 20.0",
+            "setpoint: {signal: keep.output, delayed: true, initial: 900}",
+            14,
+            ["keep.setpoint.initial: found 900, expected -100 to 100"],
+        ),
         # loops
         ("rate_hz: 50", "rate_hz: 0", 7, ["loops.drive.rate_hz: found 0, expected a rate from 0.01 to 2000 Hz"]),
         ("rate_hz: 50", "rate_hz: 5000", 7, ["found 5000"]),
@@ -203,6 +221,16 @@ def test_one_mistake_is_one_problem_at_its_line(rig: Rig, old: str, new: str, li
     for part in parts:
         assert part in message
     assert found_line == line
+
+
+@pytest.mark.parametrize("key", ["low", "high", "safe"])
+def test_a_range_of_whole_numbers_has_whole_ends(rig: Rig, good: str, key: str) -> None:
+    gear = "    gear: int = Actuator(low=0, high=5, safe=1)\n"
+    plant = (rig.folder / "plant.py").read_text()
+    (rig.folder / "plant.py").write_text(plant.replace("    def __init__", gear + "\n    def __init__"))
+    text = good.replace("  plant.heater:", f"  plant.gear: {{{key}: 2.5}}\n  plant.heater:")
+    (problem,) = rig.problems(text)
+    assert f"guard.plant.gear.{key}: found 2.5, expected a whole number" in problem.message
 
 
 def test_a_cycle_through_two_agents_is_named_and_placed_once(rig: Rig, good: str) -> None:

@@ -92,8 +92,15 @@ def test_producers_are_stepped_first_and_ties_keep_the_order_of_the_file(rig: Ri
 
 
 def test_a_delayed_input_breaks_a_cycle(rig: Rig, good: str) -> None:
-    text = good.replace("setpoint: 20.0", "setpoint: {signal: keep.output, delayed: true}")
-    assert rig.agent("keep", text).inputs[1] == InputPlan(attribute="setpoint", signals=("keep.output",), delayed=True)
+    text = good.replace("setpoint: 20.0", "setpoint: {signal: keep.output, delayed: true, initial: 2}")
+    assert rig.agent("keep", text).inputs[1] == InputPlan(
+        attribute="setpoint", signals=("keep.output",), delayed=True, initial=2.0
+    )
+
+
+def test_a_delayed_input_that_may_be_absent_needs_no_initial_value(rig: Rig, good: str) -> None:
+    text = good.replace("gain: 2", "gain: 2\n        extra: {signal: keep.output, delayed: true}")
+    assert rig.agent("keep", text).inputs[2].initial is None
 
 
 def test_signals_of_another_loop_are_foreign_whether_wired_or_required(rig: Rig, good: str) -> None:
