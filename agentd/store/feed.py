@@ -25,7 +25,7 @@ CHUNK_AFTER_NS = 10 * NS_PER_S
 CHUNK_AT_LAST_NS = 60 * NS_PER_S
 """However few they are."""
 
-RING_SHARE = 4
+RING_SHARE = 2
 """A chunk is made before this part of the ring is unread, lest rows are overwritten first."""
 
 
