@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +81,13 @@ def _array(dtype: str, shape: Sequence[int], data: bytes) -> Any:
     return found
 
 
-def encode(agents: Iterable[tuple[str, Agent]]) -> bytes:
-    """The state of every agent, by name. Raises TypeError or ValueError for state that cannot be saved."""
-    data = msgspec.msgpack.encode({name: _plain(agent.get_state()) for name, agent in agents})
+def encode(agents: Iterable[tuple[str, Agent]], kept: Mapping[str, dict[str, Any]] | None = None) -> bytes:
+    """The state of every agent, by name, and of those that do not run now.
+
+    Raises TypeError or ValueError for state that cannot be saved.
+    """
+    states = {**(kept or {}), **{name: agent.get_state() for name, agent in agents}}
+    data = msgspec.msgpack.encode({name: _plain(state) for name, state in states.items()})
     if len(data) > MAX_BYTES:
         raise ValueError(f"state of {len(data)} bytes, at most {MAX_BYTES}")
     return data

@@ -151,7 +151,7 @@ class Mailbox:
             if len(data) > MAX_LETTER_BYTES:
                 return False
             self._socket.send(data)
-        except (BlockingIOError, BrokenPipeError, ConnectionError):
+        except OSError:  # full, gone, or no memory for it: never the tick's trouble
             return False
         return True
 
@@ -161,7 +161,7 @@ class Mailbox:
             return self._socket.recv(MAX_LETTER_BYTES)
         except BlockingIOError:
             return None
-        except ConnectionError:
+        except OSError:
             return b""
 
     def fileno(self) -> int:

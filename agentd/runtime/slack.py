@@ -49,6 +49,8 @@ class Slack:
         self._mailbox, self._opener, self._hold = mailbox, opener, hold
         self.stopping = ""
         """Why the loop shall end; empty while it shall not."""
+        self.kept: dict[str, dict[str, object]] = {}
+        """Saved state of agents that are left out: they get it back when they run again."""
         self._letters = 0
         self._ticks = 0
         now_ns = cycle.clock.now_ns()
@@ -175,7 +177,7 @@ class Slack:
             return
         path = self._folder / f"keyframe.{self._cycle.ring.layout.generation}"
         try:
-            keyframe.replace_file(path, keyframe.encode(agents))
+            keyframe.replace_file(path, keyframe.encode(agents, self.kept))
         except Exception as error:  # get_state is the agents' own code
             loop = self._cycle.loop
             self._cycle.journal.report("agent", loop, "error", f"{loop}: state not saved: {describe(error)}")
