@@ -46,6 +46,7 @@ def main() -> int:
         return FAILED
     config = Path(__file__).with_name("demo.yaml") if arguments.do == "demo" else arguments.config
     if arguments.do == "check":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as `head` may leave
         resolution = child.resolve_now(config)
         print(report(resolution), file=sys.stdout if resolution.plan else sys.stderr)
         return OK if resolution.plan else BAD_CONFIG

@@ -37,7 +37,7 @@ class LoopStatus(msgspec.Struct, frozen=True, kw_only=True):
     rate_hz: float
     measured_hz: float = 0.0
     state: str = "starting"
-    """starting, running, backing off, holding (emergency stop), latched or stopped."""
+    """starting, running, backing off, latched or stopped."""
     why: str = ""
     generation: int = 0
     pid: int = 0

@@ -18,7 +18,7 @@ from agentd.gateway.stream import Stream
 from agentd.status import ActuatorStatus, LoopStatus, NodeStatus, Quantiles
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-LOOP_STATES = ("starting", "running", "backing off", "holding", "latched", "stopped")
+LOOP_STATES = ("starting", "running", "backing off", "latched", "stopped")
 PART_STATES = ("ok", "degraded", "quarantined", "waiting")
 _US_PER_S = 1e6
 

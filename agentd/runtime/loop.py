@@ -110,6 +110,28 @@ class ScanCycle:
         self._book_ns = done_ns - began_ns - sum(parts_ns)
         return done_ns
 
+    def publish_safe(self, now_ns: int) -> None:
+        """The row after the last tick: what the devices are left with. Nothing was read or stepped for it."""
+        for port in self.devices:
+            for _attribute, channel, column in port.channels:
+                if port.state is DeviceState.OPEN:
+                    channel.reset()
+                else:
+                    channel.device_lost()
+                self._store_applied(channel, column, now_ns)
+        row, idle = self.row, [0] * len(self.account.parts_ns)
+        self.ring.publish(
+            self.tick.number + 1,
+            now_ns,
+            0.0,
+            Flag.HOLD,
+            *[0] * 7,
+            *idle,
+            *row.values,
+            *row.stamps_ns,
+            bytes(row.reasons),
+        )
+
     def _read(self, began_ns: int) -> int:
         """Every device once; what is not open is absent and says why."""
         now, words, parts_ns = self.clock.now_ns, self.ring.words, self.account.parts_ns

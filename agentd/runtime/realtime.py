@@ -28,13 +28,32 @@ def name_process(loop: str) -> None:
     _libc.prctl(PR_SET_NAME, f"agentd:{loop}"[:15].encode(), 0, 0, 0)
 
 
-def enter(stall_ms: int, cpu: int | None, realtime_loops: int = 1) -> str:
+def pin(cpu: int) -> str:
+    """Run on that CPU only. Why not, or an empty text."""
+    allowed = os.sched_getaffinity(0)
+    if cpu not in allowed:
+        return f"cpu {cpu} is not there or not allowed; it runs on {', '.join(map(str, sorted(allowed)))}"
+    os.sched_setaffinity(0, {cpu})
+    return ""
+
+
+def avoid_cpu_0(realtime_loops: int) -> None:
+    """Stay off CPU 0, where most interrupts are served, unless too few others are left.
+
+    An agent that spins holds its CPU until RLIMIT_RTTIME ends it, and every other real-time loop of the node
+    must find one meanwhile.
+    """
+    wanted = os.sched_getaffinity(0) - {0}
+    if len(wanted) >= max(1, realtime_loops):
+        os.sched_setaffinity(0, wanted)
+
+
+def enter(stall_ms: int) -> str:
     """SCHED_FIFO for this thread, bounded by RLIMIT_RTTIME. Why not, or an empty text.
 
     A thread that this one starts is ordinary again (SCHED_RESET_ON_FORK). A spin longer than
     `stall_ms` without a system call that blocks ends the process: SIGXCPU, then SIGKILL.
     """
-    _affinity(cpu, realtime_loops)
     soft_us = stall_ms * 1000
     try:
         resource.setrlimit(resource.RLIMIT_RTTIME, (soft_us, soft_us + 20_000))
@@ -47,18 +66,6 @@ def enter(stall_ms: int, cpu: int | None, realtime_loops: int = 1) -> str:
     except OSError as error:
         return f"no real-time scheduling: {error}"
     return ""
-
-
-def _affinity(cpu: int | None, realtime_loops: int) -> None:
-    """The chosen CPU; else stay off CPU 0, where most interrupts are served.
-
-    Unless too few others are left: an agent that spins holds its CPU until RLIMIT_RTTIME ends it, and every
-    other real-time loop of the node must find one meanwhile.
-    """
-    allowed = os.sched_getaffinity(0)
-    wanted = {cpu} & allowed if cpu is not None else allowed - {0}
-    if wanted and (cpu is not None or len(wanted) >= realtime_loops):
-        os.sched_setaffinity(0, wanted)
 
 
 def steady(period_ns: int) -> None:

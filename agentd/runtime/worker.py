@@ -63,6 +63,7 @@ class Worker:
         self._mail_word = MAIL + order.mail_index
         self.opener = ThreadPoolExecutor(4 + len(order.plan.devices), thread_name_prefix="open")
         self.devices: list[DevicePort] = []
+        self._kept: dict[str, dict[str, object]] = {}
         self.terminated = False
 
     def _send(self, letter: Up) -> bool:
@@ -129,8 +130,10 @@ class Worker:
             for plan in self.plan.agents:
                 self._send(PartNote(name=plan.name, state="opening", why="it does not come back from being loaded"))
                 port = assembly.agent_port(plan, self.journal.report, self.order.quarantined.get(plan.name, ""))
-                if port.agent is not None and plan.name in saved:
-                    self._restore(port.agent, plan.name, saved[plan.name])
+                if port.agent is None:
+                    self._kept |= {plan.name: saved[plan.name]} if plan.name in saved else {}
+                elif plan.name in saved and not self._restore(port.agent, plan.name, saved[plan.name]):
+                    port = assembly.agent_port(plan, self.journal.report)
                 agents.append(port)
         if any(s.type == "array" for d in self.plan.devices for s in d.signals):
             import numpy  # noqa: F401, PLC0415 - now rather than in the first tick
@@ -160,17 +163,20 @@ class Worker:
             self.journal.report("agent", loop, "warning", f"{loop}: saved state not used, agents start anew: {error}")
             return {}
 
-    def _restore(self, agent: Agent, name: str, state: dict[str, object]) -> None:
-        """State that no longer fits (other bins, another version) is left out, and that is told."""
+    def _restore(self, agent: Agent, name: str, state: dict[str, object]) -> bool:
+        """State that does not fit (other bins, another version) is told, and may be half in: it takes a new agent."""
         try:
             agent.set_state(state)
         except Exception as error:
             text = f"{name}: saved state not used, it starts anew: {describe(error)}"
             self.journal.report("agent", name, "warning", text)
+            return False
+        return True
 
     def run(self, cycle: ScanCycle) -> str:
         """Tick until there is a reason to end; the reason."""
         slack = Slack(cycle, self.control, self.order.mail_index, self.mailbox, self.opener, hold=self.order.hold)
+        slack.kept = self._kept
         clock, period_ns = self.clock, self.plan.period_ns
         words = cycle.ring.words
         words[Word.STATE] = WorkerState.WARMING
@@ -213,18 +219,19 @@ class Worker:
 
     def _settle(self, cycle: ScanCycle) -> None:
         """The warm-up ticks are over: keep the memory they touched, then ask for the hard schedule."""
-        notes = []
-        if note := realtime.lock_memory():
-            notes.append(note)
-        refused = ""
-        if self.plan.realtime:
-            refused = realtime.enter(self.plan.stall_ms, self.plan.cpu, self.order.realtime_loops)
-        if refused:
+        plan, refused = self.plan, ""
+        notes = [realtime.lock_memory()]
+        if plan.cpu is not None:
+            notes.append(realtime.pin(plan.cpu))
+        elif plan.realtime:
+            realtime.avoid_cpu_0(self.order.realtime_loops)
+        if plan.realtime:
+            refused = realtime.enter(plan.stall_ms)
             notes.append(refused)
-        granted = self.plan.realtime and not refused
+        granted = plan.realtime and not refused
         state = WorkerState.HOLDING if self.order.hold else WorkerState.RUNNING
-        self._send(Settled(realtime=granted, notes=tuple(notes)))
-        cycle.ring.words[Word.STATE] = state
+        if self._send(Settled(realtime=granted, notes=tuple(filter(None, notes)))):  # else after the next tick
+            cycle.ring.words[Word.STATE] = state
 
     def leave_safe(self, cycle: ScanCycle) -> None:
         """Hold everything until every output is at its safe value, ramps included, then close the devices.
@@ -239,6 +246,7 @@ class Worker:
             now_ns = self.clock.now_ns()
         for port in cycle.devices:
             port.write_safe(Tick(cycle.tick.number, now_ns, step_ns / NS_PER_S))
+        cycle.publish_safe(now_ns)
         for port in cycle.devices:
             port.close()
 

@@ -25,9 +25,13 @@ def agentd(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_sigterm_drives_every_actuator_safe_and_exits_0(site: Site) -> None:
     with RunningNode(site.folder, site.config()) as node:
         node.until("both push", lambda: site.motor("ra") == 0.5 == site.motor("rb"))
+        ring = node.image().ring("a")
         code, _seconds = node.stop(signal.SIGTERM)
     assert code == 0
     assert site.motor("ra") == 0.0 == site.motor("rb")
+    last = ring.latest() if ring is not None else None
+    assert ring is not None and last is not None
+    assert last.values[ring.index_of["ra.motor"]] == 0.0, "the last row shows what the device was left with"
 
 
 def test_ctrl_c_is_as_good_as_sigterm(site: Site) -> None:

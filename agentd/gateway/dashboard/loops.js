@@ -4,7 +4,7 @@ import { card, h, mark, say } from "./dom.js";
 import { micros, number, percent } from "./format.js";
 
 const HEADS = ["", "state", "rate", "wake late by", "a tick takes", "of its period", "missed", "skipped", "restarts"];
-const GOOD = { running: "ok", starting: "warn", "backing off": "warn", holding: "warn", latched: "bad", stopped: "bad" };
+const GOOD = { running: "ok", starting: "warn", "backing off": "warn", latched: "bad", stopped: "bad" };
 const PART_GOOD = { ok: "ok", waiting: "", degraded: "warn", quarantined: "bad" };
 
 const three = (q) => [q.p50_us, q.p99_us, q.p999_us].map((us) => (q.max_us > 0 ? micros(us) : "–"));
