@@ -61,8 +61,8 @@ def test_an_error_is_told_once_with_its_place_and_so_is_its_end(clock: VirtualCl
     with SimulatedLoop(parts, clock=clock) as loop:
         loop.tick()
         follow.raising = ValueError("bad sum")
-        loop.run(3)
-        assert len(errors(loop)) == 1
+        loop.run(1000)
+        assert len(errors(loop)) == 1, "in ten seconds"
         assert errors(loop)[0].startswith("follow: bad sum (ValueError in loop_parts.py:")
         assert loop.agents[0].why.startswith("bad sum")
         follow.raising = None
@@ -145,6 +145,48 @@ def test_with_hold_s_an_answer_lasts_while_inputs_are_absent_but_not_after_no_an
         motor.at, follow.raising = 5.0, NoAnswer()
         loop.tick()
     assert motor.written[-1] == 0.0
+
+
+class Moody(Follow):
+    def step(self, tick: Tick) -> None:
+        Follow.step(self, tick)
+        if self.answer == 0.0:
+            self.speed = None
+
+
+def test_an_output_that_is_set_to_none_is_given_up_though_it_would_be_held(clock: VirtualClock) -> None:
+    motor, moody = Motor(clock), Moody(clock)
+    parts = Parts(
+        devices={"motor": motor},
+        agents={"moody": moody},
+        wires={"moody.measured": "motor.position", "moody.speed": "motor.speed"},
+        guard={"motor.speed": {"hold_s": 10.0, "stale_after_s": 10.0}},
+    )
+    with SimulatedLoop(parts, clock=clock) as loop:
+        loop.tick()
+        moody.answer = 0.0
+        row = loop.tick()
+        assert reasons(loop, row)["moody.speed"] == Absent.NOT_GIVEN
+    assert motor.written[-1] == 0.0
+
+
+def test_an_actuator_is_always_present_as_an_input_with_what_was_applied(clock: VirtualClock) -> None:
+    motor, follow = Motor(clock), Follow(clock)
+    follow.answer = 7.0
+    wires = {"follow.measured": "motor.position", "follow.other": "motor.speed", "follow.speed": "motor.speed"}
+    with SimulatedLoop(Parts(devices={"motor": motor}, agents={"follow": follow}, wires=wires), clock=clock) as loop:
+        loop.run(2)
+        loop.cycle.stop = Verdict.SAFE_EMERGENCY_STOP
+        loop.run(2)
+    assert [other for _, other, _ in follow.seen] == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_an_agent_that_measures_nothing_is_as_fresh_as_its_tick(clock: VirtualClock) -> None:
+    motor, follow = Motor(clock), Follow(clock)
+    wires: dict[str, WireTo] = {"follow.measured": 5.0, "follow.speed": "motor.speed"}
+    with SimulatedLoop(Parts(devices={"motor": motor}, agents={"follow": follow}, wires=wires), clock=clock) as loop:
+        row = loop.tick()
+        assert (reasons(loop, row)["motor.speed"], stamps(loop, row)["follow.speed"]) == (Verdict.AS_ASKED, 0)
 
 
 class Misspelt(Agent):
