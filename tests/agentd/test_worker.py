@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agentd.config.plan import ChannelPlan, DevicePlan, LoopPlan, SignalPlan
+from agentd.config.plan import AgentPlan, ChannelPlan, DevicePlan, LoopPlan, SignalPlan
+from agentd.runtime import keyframe, realtime
 from agentd.runtime import worker as worker_module
 from agentd.runtime.control import Control
 from agentd.runtime.device_port import DeviceState
 from agentd.runtime.guard import Verdict
-from agentd.runtime.letters import Mailbox, Order, PartNote, Safe, Up, pair
+from agentd.runtime.letters import Mailbox, Order, PartNote, Report, Safe, Up, pair
+from agentd.runtime.loop import ScanCycle
 from agentd.runtime.worker import Worker
 from hal.clock import NS_PER_S, VirtualClock
 
@@ -100,6 +102,12 @@ class Rig:
         return found
 
 
+@pytest.fixture(autouse=True)
+def ordinary_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of the tests keeps its garbage collection."""
+    monkeypatch.setattr(realtime, "steady", lambda _period_ns: None)
+
+
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     monkeypatch.setattr(worker_module, "OPEN_PATIENCE_S", 0.05)
@@ -164,3 +172,80 @@ def test_a_ramp_that_takes_too_long_ends_in_a_step(tmp_path: Path) -> None:
     rig.worker.leave_safe(cycle)
     assert rig.notes("left")[-2:] == ["write 0.1", "close"]
     assert clock.now_ns() - began_ns < 0.7 * NS_PER_S, "before the supervisor's patience ends"
+
+
+AGENT = '''
+"""Counts, and refuses to be restored to thirteen."""
+from agents.agent import Agent, Output, State
+from hal.signal import Tick
+
+
+class Count(Agent):
+    total: int = Output()
+    count: int = State(0)
+
+    def step(self, tick: Tick) -> None:
+        self.count += 1
+        self.total = self.count
+
+    def set_state(self, state: dict[str, object]) -> None:
+        super().set_state(state)
+        if self.count == 13:
+            raise ValueError("thirteen")
+'''
+
+
+def counter(folder: Path, name: str) -> AgentPlan:
+    total = SignalPlan(name=f"{name}.total", type="int", role="output")
+    return AgentPlan(name=name, agent="./count.py", path=str(folder / "count.py"), signals=(total,))
+
+
+def counting(folder: Path, saved: int | bytes, quarantined: dict[str, str] | None = None) -> tuple[Rig, ScanCycle]:
+    """A worker of a loop with two agents; `tally` had counted that far."""
+    (folder / "count.py").write_text(AGENT)
+    data = saved if isinstance(saved, bytes) else msgspec.msgpack.encode({"tally": {"count": saved}})
+    (folder / "saved").write_bytes(data)
+    rig = Rig(folder)
+    plan = msgspec.structs.replace(rig.worker.plan, agents=(counter(folder, "tally"), counter(folder, "other")))
+    order = msgspec.structs.replace(
+        rig.worker.order, plan=plan, keyframe=str(folder / "saved"), quarantined=quarantined or {}
+    )
+    rig.worker = Worker(order, rig.worker.mailbox)
+    rig.worker.open_devices()
+    return rig, rig.worker.assemble()
+
+
+def saved_again(rig: Rig, cycle: ScanCycle) -> dict[str, dict[str, object]]:
+    """What is saved when the worker is asked to end at once."""
+    rig.worker.terminated = True
+    rig.worker.run(cycle)
+    return keyframe.decode((rig.folder / "drive" / "keyframe.1").read_bytes())
+
+
+def test_an_agent_goes_on_with_its_saved_state(tmp_path: Path) -> None:
+    rig, cycle = counting(tmp_path, 41)
+    cycle.run(0, cycle.clock.now_ns())
+    assert cycle.row.values[cycle.row.index_of["tally.total"]] == 42
+    assert saved_again(rig, cycle) == {"tally": {"count": 42}, "other": {"count": 1}}
+
+
+def test_the_state_of_an_agent_that_is_left_out_is_kept_for_its_return(tmp_path: Path) -> None:
+    rig, cycle = counting(tmp_path, 41, {"tally": "step did not come back"})
+    assert saved_again(rig, cycle) == {"tally": {"count": 41}, "other": {"count": 0}}
+
+
+def test_an_agent_that_refuses_its_saved_state_starts_anew_and_not_half_way(tmp_path: Path) -> None:
+    rig, cycle = counting(tmp_path, 13)
+    assert cycle.agents[0].agent is not None
+    assert cycle.agents[0].agent.get_state() == {"count": 0}
+    told = [letter.message for letter in rig.told() if isinstance(letter, Report)]
+    assert told[0].startswith("tally: saved state not used, it starts anew: thirteen")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"\x81\xa5tally\x01"])
+def test_a_damaged_file_of_saved_state_is_told_and_everything_starts_anew(tmp_path: Path, content: bytes) -> None:
+    rig, cycle = counting(tmp_path, content)
+    assert cycle.agents[0].agent is not None
+    assert cycle.agents[0].agent.get_state() == {"count": 0}
+    told = [letter.message for letter in rig.told() if isinstance(letter, Report)]
+    assert told[0].startswith("drive: saved state not used, agents start anew: not a keyframe")
