@@ -80,9 +80,11 @@ def test_a_foreign_actuator_is_present_whatever_its_verdict(two: Two) -> None:
 
 
 def test_a_foreign_signal_that_is_absent_says_why(two: Two) -> None:
+    measured_ns = two.clock.now_ns()
     two.far.reading = DeviceError("off")
     two.owner.tick()
     assert two.reason("far.position") == Absent.DEVICE_ERROR
+    assert two.reader.cycle.row.stamps_ns[two.reader.cycle.row.index_of["far.position"]] == measured_ns
     assert two.reason("follow.speed") == Absent.INPUT_ABSENT
 
 
@@ -182,6 +184,18 @@ def test_a_picture_of_another_loop_arrives_whole(tmp_path: Path) -> None:
             owner.tick()
             sums.append(reader.value("look.sum", reader.tick()))
         assert sums == [12, 18]
+
+
+def test_the_first_picture_after_a_restart_is_not_the_one_that_had_its_index_before(tmp_path: Path) -> None:
+    clock, camera = VirtualClock(), Camera()
+    SimulatedLoop(Parts(devices={"cam": camera}, name="owner"), clock=clock, runtime=tmp_path).tick()
+    with camera_reader(clock, tmp_path) as reader:
+        reader.tick()
+        camera.grey = 9
+        parts = Parts(devices={"cam": camera}, name="owner")
+        SimulatedLoop(parts, clock=clock, runtime=tmp_path, generation=2).tick()
+        reader.cycle.foreign.bind()
+        assert reader.value("look.sum", reader.tick()) == 54
 
 
 def test_a_picture_that_was_overwritten_is_absent_and_not_none(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ hostile_values = st.recursive(
 @example(msgspec.msgpack.encode({"a": {"__integer__": "0x1"}}))
 @example(msgspec.msgpack.encode({"a": {"b": {"__array__": "|O", "shape": [1], "bytes": bytes(8)}}}))
 @example(msgspec.msgpack.encode({"a": {"b": {"__array__": "<f8", "shape": [2**40, 2**40], "bytes": b""}}}))
+@example(msgspec.msgpack.encode({"a": {"b": {"__array__": "<f8", "shape": [2**64 - 1], "bytes": b""}}}))
 @example(b"\x81\xa1a" + b"\x91" * 100_000 + b"\xc0")
 @example(b"\x81\xa1a\x81\xa1b" + b"\x91" * 900 + b"\xc0")
 def test_hostile_bytes_are_a_value_error_or_mappings(data: bytes) -> None:
