@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentd.config.plan import SignalPlan
@@ -134,6 +134,8 @@ def test_a_reader_that_was_away_is_told_how_many_rows_it_lost(writer: RingWriter
     limit=st.integers(0, 20),
     torn=st.one_of(st.none(), st.integers(0, 7)),
 )
+@example(written=5, since=2, limit=9, torn=2)
+@example(written=20, since=0, limit=20, torn=4)
 def test_a_span_is_the_same_rows_in_one_piece(written: int, since: int, limit: int, torn: int | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ring.1"
