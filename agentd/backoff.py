@@ -11,10 +11,11 @@ LIMIT = 5
 """Deaths within the window; one more latches the loop."""
 FIRST_NS = NS_PER_S // 10
 LAST_NS = 5 * NS_PER_S
+"""How long a worker that only holds a latched loop safe waits before it is started again."""
 
 
 class Backoff:
-    """The first restart is immediate: an actuator waits for its safe value. Then 0.1 s, doubling to 5 s."""
+    """The first restart is immediate, then 0.1 s, doubled each time until the limit latches the loop."""
 
     def __init__(self) -> None:
         self._deaths: deque[int] = deque(maxlen=LIMIT + 1)
@@ -25,7 +26,7 @@ class Backoff:
         recent = sum(1 for at in self._deaths if now_ns - at <= WINDOW_NS)
         if recent > LIMIT:
             return None
-        return 0 if recent == 1 else min(FIRST_NS << (recent - 2), LAST_NS)
+        return 0 if recent == 1 else FIRST_NS << (recent - 2)
 
     def clear(self) -> None:
         """A person has cleared the latch: start counting anew."""
