@@ -182,12 +182,7 @@ class AgentPort:
             if absent:
                 attributes[wire.attribute] = wire.initial
                 if not wire.optional:
-                    names = [
-                        row.columns[c].name
-                        for c, check in zip(wire.columns, wire.check, strict=True)
-                        if check and reasons[c]
-                    ]
-                    self.why = f"waits for {', '.join(names)}"
+                    self.why = _waits(wire, row)
                     return None
             elif wire.is_array:
                 attributes[wire.attribute] = row.objects[wire.columns[0]]
@@ -254,6 +249,16 @@ class AgentPort:
         except Exception as error:
             return f"{self.name}.{attribute} = {value:g}: {describe(error)}"
         return ""
+
+
+def _waits(wire: Wire, row: LoopRow) -> str:
+    """Which signals of an input are absent, and why: a device that gives NaN is ok itself, so only this tells."""
+    names = [
+        f"{row.columns[column].name} ({Absent(row.reasons[column]).name.lower().replace('_', ' ')})"
+        for column, check in zip(wire.columns, wire.check, strict=True)
+        if check and row.reasons[column]
+    ]
+    return f"waits for {', '.join(names)}"
 
 
 def _gather(wire: Wire, values: list[float]) -> object:

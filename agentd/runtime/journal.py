@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,9 @@ REPEAT_NS = 5 * NS_PER_S
 ROUTINE_NS = 60 * NS_PER_S
 """For what is no trouble at all: a slew limit at work."""
 MAX_KEYS = 512
+MAX_CAUSES = 4
+"""Of one part at a time: what says something else each time is counted like a repetition."""
+_NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]?\d+)?")
 
 
 class Journal:
@@ -23,8 +27,21 @@ class Journal:
         self.lost_total = 0
 
     def report(self, kind: str, subject: str, severity: str, message: str) -> None:
-        """Report an event without further data; every distinct severity of a subject is told at once."""
-        self.tell(kind, subject, severity, message, {}, key=severity)
+        """Report an event without further data; another cause, or another severity, is told at once.
+
+        A message that differs in its numbers only is the same cause.
+        """
+        key = f"{severity}: {_NUMBER.sub('#', message)}"
+        if (kind, subject, key) not in self._last and self._causes(kind, subject) >= MAX_CAUSES:
+            key = severity
+        self.tell(kind, subject, severity, message, {}, key=key)
+
+    def _causes(self, kind: str, subject: str) -> int:
+        """How many causes of a subject were told within the last five seconds."""
+        since_ns = self._now_ns() - REPEAT_NS
+        return sum(
+            last_ns > since_ns for (of, who, _), (last_ns, _) in self._last.items() if (of, who) == (kind, subject)
+        )
 
     def tell(  # noqa: PLR0917 - one line for each field of an event
         self,

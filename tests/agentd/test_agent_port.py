@@ -77,9 +77,17 @@ def test_an_agent_is_not_stepped_while_a_plain_input_is_absent(clock: VirtualClo
     with SimulatedLoop(parts, clock=clock) as loop:
         found = reasons(loop, loop.tick())
         assert (follow.seen, found["follow.speed"]) == ([], Absent.INPUT_ABSENT)
-        assert loop.agents[0].why == "waits for motor.position"
+        assert loop.agents[0].why == "waits for motor.position (not given)"
         motor.at = 5.0
         assert reasons(loop, loop.tick())["follow.speed"] == 0
+
+
+def test_an_agent_says_that_it_waits_for_a_number_from_a_device_that_is_ok_itself(clock: VirtualClock) -> None:
+    motor, _follow, parts = robot(clock)
+    motor.at = math.nan
+    with SimulatedLoop(parts, clock=clock) as loop:
+        loop.tick()
+        assert loop.agents[0].why == "waits for motor.position (not a number)"
 
 
 def test_an_optional_input_is_none_while_it_is_absent(clock: VirtualClock) -> None:

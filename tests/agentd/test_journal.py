@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentd.runtime.journal import MAX_KEYS, REPEAT_NS, Journal
+from agentd.runtime.journal import MAX_CAUSES, MAX_KEYS, REPEAT_NS, Journal
 from agentd.runtime.letters import Report
 from hal.clock import VirtualClock
 
@@ -53,6 +53,22 @@ def test_different_subjects_kinds_and_keys_do_not_hide_each_other(desk: Desk) ->
     desk.journal.report("agent", "oven", "error", "d")
     desk.journal.tell("device", "oven", "error", "e", {}, key="other")
     assert desk.messages == ["a", "b", "c", "d", "e"]
+
+
+def test_another_cause_is_told_at_once_and_the_same_with_other_numbers_is_not(desk: Desk) -> None:
+    for message in ("no answer; again in 0.25 s", "no answer; again in 0.5 s", "chip id 0x12, expected 0x34"):
+        desk.journal.report("device", "oven", "error", message)
+    assert desk.messages == ["no answer; again in 0.25 s", "chip id 0x12, expected 0x34"]
+
+
+def test_a_part_that_says_something_else_each_time_floods_nobody(desk: Desk) -> None:
+    words = [letter + other for letter in "abcdefgh" for other in "abcdefgh"]
+    for word in words:
+        desk.journal.report("agent", "steer", "error", word)
+    assert len(desk.sent) == MAX_CAUSES + 1, "one more tells that there are others"
+    desk.clock.advance(REPEAT_NS)
+    desk.journal.report("agent", "steer", "error", "ab")
+    assert desk.messages[-1].startswith("ab")
 
 
 def test_what_the_mailbox_refuses_is_counted(desk: Desk) -> None:
