@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from agentd.command import Answer, Clear, Command, EmergencyStop, Release, SetParam, Take
+from agentd.command import Answer, Clear, Command, EmergencyStop, Release, Reload, SetParam, Take
 from agentd.event import Event
 from agentd.loops import Loops
 from agentd.runtime.letters import Grant, TakeBack
@@ -16,6 +16,8 @@ from hal.clock import NS_PER_S, now_ns
 
 MAX_TTL_S = 3600.0
 MAX_PRIORITY = 1000
+KINDS: dict[type[Command], str] = {EmergencyStop: "estop", Clear: "clear", Reload: "config"}
+"""Events of what concerns more than one actuator or parameter; every other is a `command`."""
 
 
 class CommandDesk:
@@ -31,10 +33,10 @@ class CommandDesk:
         self._tell(
             Event(
                 time_ns=now_ns(),
-                kind="command",
+                kind=KINDS.get(type(command), "command"),
                 subject=str(done.get("signal") or done.get("name") or done.get("target") or self._loops.plan.node),
                 severity="info" if answer.ok else "warning",
-                message=f"{origin}: {done['do']}: {answer.message}",
+                message=f"{origin}: {_told(command, answer)}",
                 data={"origin": origin, "command": done, "ok": answer.ok},
             )
         )
@@ -129,6 +131,17 @@ class CommandDesk:
                 return supervisor
             known += signals
         return _no(f"{signal} is no actuator; actuators: {', '.join(known) or 'none'}")
+
+
+def _told(command: Command, answer: Answer) -> str:
+    """What an event says: what was asked, what became of it, and why."""
+    text = f"{type(command).__struct_config__.tag}: {answer.message}"
+    if isinstance(command, EmergencyStop) and command.reason:
+        text += f": {command.reason}"
+    if answer.problems:
+        more = f" (and {len(answer.problems) - 1} more: 'agentd check')" if len(answer.problems) > 1 else ""
+        text += f": {answer.problems[0]}{more}"
+    return text
 
 
 def _no(message: str) -> Answer:

@@ -19,12 +19,11 @@ KINDS = frozenset(
         "worker",  # died, stalled, restarted
         "quarantine",
         "latch",  # a loop is held safe until a person clears it
-        "clear",
-        "estop",
-        "command",  # somebody asked for something: data = {origin, ...}
-        "config",  # checked, applied, refused
+        "clear",  # somebody cleared a latch or the emergency stop: data as of a command
+        "estop",  # pulled by somebody, or because its file is damaged
+        "command",  # somebody asked for a lease or a parameter: data = {origin, command, ok}
+        "config",  # reloaded, or refused: data as of a command
         "record",
-        "lap",  # a plant's or an agent's own milestone
     }
 )
 

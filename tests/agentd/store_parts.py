@@ -146,5 +146,5 @@ def shape_of(body: str) -> RowShape:
 
 def event(number: int, severity: str = "info", **more: object) -> Event:
     return Event(
-        time_ns=number, kind="lap", subject="robot", message=f"lap {number}", severity=severity, id=number, data=more
+        time_ns=number, kind="device", subject="robot", message=f"lap {number}", severity=severity, id=number, data=more
     )

@@ -347,7 +347,7 @@ def test_a_damaged_layout_is_named_and_other_loops_are_read(past: Past, db: sqli
 def test_events_are_found_by_time_kind_and_subject(past: Past, db: sqlite3.Connection) -> None:
     for number in range(1, 7):
         past.events.append(Event(
-            id=number, time_ns=number * NS_PER_S, utc_ns=0, kind="lap" if number % 2 else "guard",
+            id=number, time_ns=number * NS_PER_S, utc_ns=0, kind="device" if number % 2 else "guard",
             subject="robot" if number < 5 else "arm", message=f"event {number}", data={"number": number},
         ))  # fmt: skip
     past.write()
@@ -357,8 +357,8 @@ def test_events_are_found_by_time_kind_and_subject(past: Past, db: sqlite3.Conne
 
     assert ids() == [1, 2, 3, 4, 5, 6]
     assert ids(Span(UTC_NS + 2 * NS_PER_S, UTC_NS + 5 * NS_PER_S)) == [2, 3, 4]
-    assert ids(kind="lap") == [1, 3, 5]
-    assert ids(kind="lap", subject="robot") == [1, 3]
+    assert ids(kind="device") == [1, 3, 5]
+    assert ids(kind="device", subject="robot") == [1, 3]
     assert ids(limit=2) == [5, 6]
     assert events(db)[0].utc_ns == UTC_NS + NS_PER_S
     assert events(db)[0].data == {"number": 1}

@@ -59,7 +59,7 @@ class Scene:
             self.lap = robot.lap
             self.speed = min(0.8, self.speed + 0.06)
             text = f"lap {robot.lap} in {robot.lap_time:.2f} s"
-            self.node.tell("lap", "robot", text, lap=robot.lap, lap_time_s=robot.lap_time or 0.0)
+            self.node.tell("device", "robot", text, lap=robot.lap, lap_time_s=robot.lap_time or 0.0)
 
     def _publish(self, offset: float, asked: float, wanted: float) -> None:
         robot = self.robot

@@ -144,12 +144,12 @@ def test_a_new_generation_of_the_worker_is_read_too(served: Served) -> None:
 
 def test_events_can_be_read_by_number_and_by_kind(served: Served) -> None:
     for lap in range(5):
-        served.node.tell("lap", "robot", f"lap {lap}")
+        served.node.tell("device", "robot", f"lap {lap}")
         served.node.tell("guard", "robot.speed", "clamped")
     events = served.ask("/api/v1/events?limit=2").json["events"]
     assert [event["id"] for event in events] == [9, 10]
     assert [event["id"] for event in served.ask("/api/v1/events?after=8").json["events"]] == [9, 10]
-    laps = served.ask("/api/v1/events?kind=lap&limit=3").json["events"]
+    laps = served.ask("/api/v1/events?kind=device&limit=3").json["events"]
     assert [event["message"] for event in laps] == ["lap 2", "lap 3", "lap 4"]
 
 

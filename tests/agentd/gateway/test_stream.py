@@ -76,7 +76,7 @@ def test_an_event_arrives_as_it_happens(served: Served) -> None:
 @pytest.mark.parametrize(("path", "headers"), [("/events?after=1", {}), ("/events", {"Last_Event_ID": "1"})])
 def test_a_reader_that_comes_back_gets_what_it_missed_once(served: Served, path: str, headers: dict[str, str]) -> None:
     for number in range(4):
-        served.node.tell("lap", "robot", f"lap {number}")
+        served.node.tell("device", "robot", f"lap {number}")
     found = served.follow(path, has("status", 2), **headers)
     assert [event["message"] for event in contents(found, "event")] == ["lap 1", "lap 2", "lap 3"]
 
