@@ -90,6 +90,8 @@ def _actuator(
     value, verdict = None, "unknown"
     if row is not None and column is not None and not math.isnan(row.values[column]):
         value, verdict = float(row.values[column]), Verdict(row.reasons[column]).name.lower()
+    elif supervisor.made_safe and _is_ok(supervisor, channel.signal.partition(".")[0]):
+        value, verdict = channel.safe, Verdict.SAFE_HOLD.name.lower()  # no row yet, but the device was written
     return ActuatorStatus(
         signal=channel.signal,
         unit=unit,
@@ -101,6 +103,11 @@ def _actuator(
         safe=channel.safe,
         interventions_total=note.interventions_total if note is not None else 0,
     )
+
+
+def _is_ok(supervisor: LoopSupervisor, part: str) -> bool:
+    note = supervisor.parts.get(part)
+    return note is not None and note.state == "ok" and part not in supervisor.quarantined
 
 
 def actuator_units(loops: Iterable[LoopPlan]) -> dict[str, str]:

@@ -105,6 +105,11 @@ class LoopSupervisor:
         return self.worker.ring if self.worker is not None else None
 
     @property
+    def made_safe(self) -> bool:
+        """The worker has written safe values, and agents have not had a turn yet."""
+        return self.worker is not None and self.settled is None and self._safe.is_set()
+
+    @property
     def settled_down(self) -> bool:
         """Running as it should, or held as it should."""
         return self.state in ("running", "latched") and self.worker is not None and self.settled is not None
