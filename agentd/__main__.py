@@ -60,7 +60,7 @@ def main() -> int:
 def _run(config: Path, state: Path, http: str | None) -> int:
     private(state)
     lock = StateLock(state)
-    runtime = private(runtime_dir(state))
+    runtime = private(runtime_dir(state), "choose another with RUNTIME_DIRECTORY or XDG_RUNTIME_DIR, in memory")
     try:
         return asyncio.run(_serve(config, state, runtime, http))
     finally:

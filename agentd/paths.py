@@ -44,9 +44,10 @@ def runtime_dir(state: Path) -> Path:
     return base / name
 
 
-def private(path: Path) -> Path:
+def private(path: Path, hint: str = "choose another with --state") -> Path:
     """Make a directory that nobody but this user can change. Raises PathError when it is somebody else's.
 
+    `hint` is what would help then.
     A link to one of ours is followed when we or root made it: systemd makes such (`DynamicUser=`).
     """
     try:
@@ -55,13 +56,13 @@ def private(path: Path) -> Path:
             found, link = folder.stat(), folder.lstat()
             theirs = {found.st_uid} - {os.getuid()} | {link.st_uid} - {os.getuid(), 0}
             if theirs:
-                raise PathError(f"{folder}: belongs to user {theirs.pop()}, not to us; choose another with --state")
+                raise PathError(f"{folder}: belongs to user {theirs.pop()}, not to us; {hint}")
             if found.st_mode & 0o022:
                 folder.chmod(0o700)
     except PathError:
         raise
     except OSError as error:
-        raise PathError(f"{path}: {error.strerror or error}; choose another with --state") from None
+        raise PathError(f"{path}: {error.strerror or error}; {hint}") from None
     return path
 
 

@@ -33,7 +33,8 @@ EntryT = TypeVar("EntryT", bound=Struct)
 class LoopEntry(Struct, frozen=True):
     """`loops: {<name>: ...}` without its devices and agents."""
 
-    rate_hz: Rate = 1.0
+    rate_hz: Rate = 2000.0
+    """A wrong or missing one is reported and counts as the fastest: no other number is then blamed for it."""
     realtime: Switch = False
     stall_ms: Annotated[int, Meta(ge=5, le=60_000, description="a whole number from 5 to 60000 ms")] | None = None
     threads: Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")] = 1

@@ -111,7 +111,7 @@ class Gateway:
         try:
             server = await loop.create_server(lambda: accept(for_tcp, loop), host, port, backlog=BACKLOG)
         except OSError as error:
-            hint = "another program listens there; choose another port under 'http'"
+            hint = "choose another port with --http HOST:PORT (0 takes a free one), or under `http:`"
             raise GatewayError(f"http: {host}:{port}: {error.strerror or error}; {hint}") from None
         self._servers.append(server)
         self.port = server.sockets[0].getsockname()[1]

@@ -50,6 +50,14 @@ def test_a_private_directory_is_made_for_this_user_alone(tmp_path: Path) -> None
     assert private(made) == made
 
 
+def test_a_directory_that_cannot_be_made_says_what_would_help(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PathError, match="choose another with --state"):
+        private(tmp_path / "file" / "state")
+    with pytest.raises(PathError, match="set XDG_RUNTIME_DIR"):
+        private(tmp_path / "file" / "state", "set XDG_RUNTIME_DIR")
+
+
 def test_a_directory_that_others_may_write_is_closed_to_them(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state").chmod(0o777)

@@ -309,6 +309,13 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(rig: Rig, good: str)
     assert [problem.line for problem in problems] == [1, 4, 7, 13, 16, 17, 22, 22, 23, 24]
 
 
+@pytest.mark.parametrize("rate", ["0", "1000000", "fast"])
+def test_a_wrong_rate_blames_no_other_number_for_it(rig: Rig, good: str, rate: str) -> None:
+    text = good.replace("high: 0.9", "high: 0.9, stale_after_s: 0.05").replace("rate_hz: 50", f"rate_hz: {rate}")
+    (problem,) = rig.problems(text)
+    assert "loops.drive.rate_hz" in problem.message
+
+
 def test_a_problem_is_printed_with_file_line_and_column(rig: Rig, good: str) -> None:
     (problem,) = rig.problems(good.replace("rate_hz: 50", "rate_hz: 0"))
     assert str(problem).startswith(f"{rig.folder}/robot.yaml:7:14: loops.drive.rate_hz: found 0, expected")

@@ -104,7 +104,7 @@ def test_the_socket_of_a_dead_daemon_is_replaced_and_our_own_removed(tmp_path: P
 def test_a_taken_port_is_an_error_that_leaves_nothing_behind(served: Served, tmp_path: Path) -> None:
     async def second() -> None:
         gateway = Gateway(served.node, HttpPlan(port=served.gateway.port), tmp_path / "second.sock")
-        with pytest.raises(GatewayError, match=rf"{served.host}.*choose another port"):
+        with pytest.raises(GatewayError, match=rf"{served.host}.*choose another port with --http"):
             await gateway.start()
 
     served.run(second())
