@@ -207,9 +207,10 @@ def create_ring(path: Path, layout: bytes, slot_bytes: int, capacity: int) -> Ri
     try:
         os.posix_fallocate(fd, 0, size)
         mapped = mmap.mmap(fd, size)
-    except OSError:
+    except OSError as error:
         temporary.unlink()  # what was allocated of it would fill the memory for good
-        raise
+        text = f"{error.strerror}; the ring needs {size} bytes here, make room in the runtime directory"
+        raise OSError(error.errno, text, str(path)) from None
     finally:
         os.close(fd)
     ring = RingFile(mapped)

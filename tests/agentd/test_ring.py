@@ -201,11 +201,11 @@ def test_a_generation_is_never_overwritten(writer: RingWriter, tmp_path: Path) -
     assert RingReader(tmp_path / "ring.1").head == 1
 
 
-def test_a_ring_without_room_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_ring_without_room_leaves_nothing_behind_and_says_where_it_is_missing(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large.*runtime directory.*ring.1"):
             RingWriter(tmp_path / "ring.1", layout(), 10_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
