@@ -205,7 +205,7 @@ def test_a_ring_without_room_leaves_nothing_behind_and_says_where_it_is_missing(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(OSError, match="File too large.*runtime directory.*ring.1"):
+        with pytest.raises(OSError, match=r"File too large.*runtime directory.*ring\.1"):
             RingWriter(tmp_path / "ring.1", layout(), 10_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
