@@ -100,7 +100,7 @@ def test_a_sensor_that_gives_nan_makes_the_output_safe_and_keeps_the_schedule(si
         node.until("a pushes", lambda: site.motor("ra") == 0.5)
         site.order("ra", "read nan")
         node.until("ra is safe", lambda: site.motor("ra") == 0.0)
-        assert node.get("/api/v1/signals/ra.level")["value"] is None
+        node.until("it is absent", lambda: node.get("/api/v1/signals/ra.level")["value"] is None)
         site.order("ra", "")
         node.until("a pushes again", lambda: site.motor("ra") == 0.5)
 
