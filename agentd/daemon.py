@@ -22,6 +22,7 @@ from agentd.event import Event
 from agentd.event_log import EventLog
 from agentd.figures import Figures
 from agentd.gateway.server import Gateway, GatewayError
+from agentd.incidents import Incidents
 from agentd.loops import PASS_S, Loops
 from agentd.paths import Beacon, write_beacon
 from agentd.pressure import with_pressure
@@ -50,6 +51,7 @@ class Daemon:
         self._recorder = Recorder(state / "record.sqlite", plan.record, runtime)
         self._events = EventLog()
         self._loops = Loops(plan, state, runtime, self.tell, self._figures.renewed)
+        self._incidents = Incidents(state, runtime, lambda: self.plan, self._loops.running)
         self._gateway = Gateway(self, plan.http, runtime / "agentd.sock", state / "record.sqlite")
         self._desk = CommandDesk(self._loops, self.tell, self._reload)
         self.stopping = asyncio.Event()
@@ -79,6 +81,7 @@ class Daemon:
         """Everything that happens passes here."""
         if event.kind == "miss":
             event = with_pressure(event)
+        event = self._incidents.note(event)
         self._figures.note(event)
         self._events.add(event)
 
@@ -88,6 +91,8 @@ class Daemon:
         self._events = EventLog(self._recorder.last_event_id + 1, self._recorder.event)
         self._recorder.report_to(self.tell)
         self._say("start", f"agentd {__version__} starts with {self.plan.source}")
+        self._incidents.start(self.tell)
+        self._incidents.catch_up()
         self._loops.start()
         try:
             await self._gateway.start()
@@ -100,7 +105,7 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
         finally:
-            await asyncio.gather(self._loops.stop(), self._gateway.stop())
+            await asyncio.gather(self._loops.stop(), self._gateway.stop(), self._incidents.close())
             self._say("stop", "the daemon stops")
             await self._recorder.close()
             self._image.close()

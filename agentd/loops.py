@@ -57,6 +57,10 @@ class Loops:
         """Every loop runs, or is held as it should be."""
         return all(supervisor.settled_down for supervisor in self.by_name.values())
 
+    def running(self, name: str) -> bool:
+        """Whether a loop is past its start, and neither latched nor stopped."""
+        return name in self.by_name and self.by_name[name].state == "running"
+
     def start(self) -> None:
         """Start every loop of the plan; what was latched stays safe."""
         node = self.plan.node

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -19,9 +19,10 @@ from agentd.config.plan import SignalPlan
 from agentd.ctl import files
 from agentd.ctl.follow import Sample, sample
 from agentd.ctl.text import age
-from agentd.runtime.loop import read_crumb
+from agentd.runtime.ending import how_it_ended
 from agentd.runtime.process_image import generations
 from agentd.runtime.ring import Flag, RingReader, Row, Word, WorkerState
+from agentd.store.incidents import Incident
 from hal.clock import NS_PER_S, now_ns
 
 ALIVE_NS = 2 * NS_PER_S
@@ -37,7 +38,7 @@ class BlackBox:
     ring: RingReader
     rows: list[Row]
     offset_ns: int
-    """To UTC; 0 when the rows are of another boot."""
+    """To UTC; 0 when that is not known: the rows are of another boot."""
     ending: str
 
     def samples(self, row: Row) -> Iterator[Sample]:
@@ -62,6 +63,16 @@ def black_boxes(folder: Path, generation: int | None = None, last_s: float | Non
             ring.close()
 
 
+def incident_boxes(
+    folder: Path, incident: Incident, generation: int | None = None, last_s: float | None = None
+) -> Iterator[BlackBox]:
+    """What an incident's folder holds; as `black_boxes`."""
+    for box in black_boxes(folder, generation, last_s):
+        went_on = incident.kind == "guard" and box.ring.layout.generation == incident.generations[-1]
+        ended = "went on" if went_on else how_it_ended(box.ring)
+        yield replace(box, offset_ns=incident.utc_ns - incident.time_ns, ending=ended)
+
+
 def _rows(ring: RingReader, last_s: float | None) -> list[Row]:
     _first, raw = ring.raw_since(0, ring.capacity)
     rows = [ring.codec.decode(data) for data in raw]
@@ -77,17 +88,7 @@ def ending(ring: RingReader, time_ns: int) -> str:
     silent_ns = max(0, time_ns - files.last_sign_ns(ring))
     if silent_ns < ALIVE_NS + 3 * period_ns and words[Word.STATE] != WorkerState.STOPPING:
         return "runs"
-    since = f"silent for {age(silent_ns / NS_PER_S)}"
-    crumb = read_crumb(words[Word.BREADCRUMB])
-    try:
-        state = WorkerState(words[Word.STATE]).name.lower()
-    except ValueError:
-        return f"damaged, {since}"
-    if crumb is not None and crumb[0] < len(ring.layout.parts):
-        return f"ended inside {ring.layout.parts[crumb[0]]} ({crumb[1].name.lower()}), {since}"
-    if state == "stopping":
-        return f"stopped, {since}"
-    return f"ended {'inside a tick' if words[Word.TICK_BEGAN_NS] else 'between two ticks'} while {state}, {since}"
+    return f"{how_it_ended(ring)}, silent for {age(silent_ns / NS_PER_S)}"
 
 
 def flags(row: Row) -> list[str]:
