@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agentd.config.plan import LoopPlan, NodePlan
 from agentd.event import Event
+from agentd.kept_plans import keep_plan
 from agentd.latches import LatchFile
 from agentd.runtime.control import HEARTBEAT, MAX_LOOPS, STOP, Control
 from agentd.runtime.keyframe import replace_file
@@ -74,6 +75,7 @@ class Loops:
 
     def add(self, plan: LoopPlan) -> None:
         """Start one loop, latched if it was."""
+        keep_plan(self._state, plan)
         taken = set(self._indexes.values())
         index = self._indexes[plan.name] = next(i for i in range(MAX_LOOPS) if i not in taken)
         around = Surroundings(

@@ -22,6 +22,7 @@ COMMANDS = {
     "estop": "agentd.ctl.order",
     "clear": "agentd.ctl.order",
     "reload": "agentd.ctl.order",
+    "why": "agentd.ctl.why",
     "blackbox": "agentd.ctl.blackbox",
     "record": "agentd.ctl.record",
 }
