@@ -109,7 +109,6 @@ def blocks(
     *,
     loop: str | None = None,
     newest_first: bool = False,
-    with_ticks: bool = True,
     tell: Tell = insist,
 ) -> Iterator[Block]:
     """What was selected, a block a chunk, each chunk read once; of one loop if it is named.
@@ -120,16 +119,34 @@ def blocks(
         if loop not in (None, source.loop):
             continue
         low, high = span.within(source)
-        if source.to_ns < low or source.from_ns >= high:
+        yield from source_blocks(db, source, columns, (low, high), newest_first=newest_first, tell=tell)
+
+
+def source_blocks(
+    db: sqlite3.Connection,
+    source: Source,
+    columns: Sequence[Column | None],
+    within: tuple[int, int],
+    *,
+    first: int = 0,
+    newest_first: bool = False,
+    with_ticks: bool = True,
+    tell: Tell = insist,
+) -> Iterator[Block]:
+    """Of one ring, from and before a time of its boot, chunks from row `first` on. Raises as `blocks`."""
+    low, high = within
+    if source.to_ns < low or source.from_ns >= high:
+        return
+    for stored in _stored(db, source.ring, low, high, newest_first):
+        if stored.first < first:
             continue
-        for stored in _stored(db, source.ring, low, high, newest_first):
-            try:
-                block = _block(source, columns, stored, (low, high), with_ticks=with_ticks)
-            except ChunkError as error:
-                tell(_damaged(source, stored, error))
-            else:
-                if block.times_ns:
-                    yield block
+        try:
+            block = _block(source, columns, stored, within, with_ticks=with_ticks)
+        except ChunkError as error:
+            tell(_damaged(source, stored, error))
+        else:
+            if block.times_ns:
+                yield block
 
 
 class _Stored(NamedTuple):

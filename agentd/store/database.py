@@ -25,7 +25,7 @@ FILE_NAME = "record.sqlite"
 """In the state directory."""
 
 APPLICATION_ID = 0x61676431  # "agd1", shown by file(1)
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAGIC = b"SQLite format 3\0"
 PAGE_BYTES = 4096
 """SQLite's default, and the unit of flash translation layers."""
@@ -128,7 +128,7 @@ def open_writer(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> sqlite3
 
 def _probe(db: sqlite3.Connection) -> None:
     """Touch every table at both ends. A full check of 500 MB would take longer than the daemon may."""
-    for table in ("boot", "layout", "ring", "chunk", "event"):
+    for table in ("boot", "layout", "ring", "chunk", "rollup", "event"):
         db.execute(f"SELECT * FROM {table} ORDER BY id LIMIT 1").fetchall()  # noqa: S608 - names from above
         db.execute(f"SELECT * FROM {table} ORDER BY id DESC LIMIT 1").fetchall()  # noqa: S608
     db.execute("SELECT count(*) FROM utc").fetchone()

@@ -15,7 +15,7 @@ from importlib import resources
 
 from sqlite_utils import Database, Migrations
 
-from agentd.store.database import APPLICATION_ID, SCHEMA_VERSION
+from agentd.store.database import APPLICATION_ID
 
 migrations = Migrations("agentd")
 
@@ -30,13 +30,25 @@ def statements(script: str) -> Iterator[str]:
             statement = ""
 
 
+def to_schema(db: Database, number: int) -> None:
+    """Apply a script, and say so in the file."""
+    script = resources.files("agentd.store").joinpath(f"schema-{number}.sql").read_text("utf-8")
+    for statement in statements(script):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {number}")
+
+
 @migrations()
 def record(db: Database) -> None:
     """Schema 1."""
-    for statement in statements(resources.files("agentd.store").joinpath("schema.sql").read_text("utf-8")):
-        db.execute(statement)
+    to_schema(db, 1)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@migrations()
+def rollups(db: Database) -> None:
+    """Schema 2. What is recorded already is rolled up by the daemon, bit by bit."""
+    to_schema(db, 2)
 
 
 def main(arguments: list[str]) -> int:
