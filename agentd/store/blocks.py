@@ -137,9 +137,7 @@ def source_blocks(
     low, high = within
     if source.to_ns < low or source.from_ns >= high:
         return
-    for stored in _stored(db, source.ring, low, high, newest_first):
-        if stored.first < first:
-            continue
+    for stored in _stored(db, source.ring, (first, low, high), newest_first):
         try:
             block = _block(source, columns, stored, within, with_ticks=with_ticks)
         except ChunkError as error:
@@ -158,8 +156,9 @@ class _Stored(NamedTuple):
     data: bytes
 
 
-def _stored(db: sqlite3.Connection, ring: int, low: int, high: int, newest_first: bool) -> Iterator[_Stored]:
-    """Chunks of one ring that reach into a span, one statement each: retention may delete between them."""
+def _stored(db: sqlite3.Connection, ring: int, within: tuple[int, int, int], newest_first: bool) -> Iterator[_Stored]:
+    """Chunks of a ring from a row on that reach into a span, one statement each: retention may delete between them."""
+    least, low, high = within
     edge, order, beyond = (high - 1, "DESC", "<") if newest_first else (low, "", ">")
     start = db.execute(
         "SELECT first FROM chunk WHERE ring = ? AND from_ns <= ? ORDER BY from_ns DESC LIMIT 1", (ring, edge)
@@ -169,7 +168,7 @@ def _stored(db: sqlite3.Connection, ring: int, low: int, high: int, newest_first
     found = db.execute(
         f"SELECT id, first, rows, from_ns, to_ns, data FROM chunk WHERE ring = ? AND first {beyond}= ?"  # noqa: S608
         f" ORDER BY first {order} LIMIT 1",
-        (ring, start[0] if start else -INT64_MAX),
+        (ring, start[0] if newest_first else max(start[0], least) if start else least),
     ).fetchone()
     while found is not None:
         stored = _Stored(*found)

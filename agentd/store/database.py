@@ -32,7 +32,9 @@ PAGE_BYTES = 4096
 
 CHECKPOINT_PAGES = 1000
 BUSY_TIMEOUT_S = 5.0
-MIGRATE_TIMEOUT_S = 60.0
+MIGRATE_TIMEOUT_S = 900.0
+"""A copy is made first: a full budget on a slow card takes minutes."""
+
 KEPT_ASIDE = 2
 """Damaged files that are kept; older ones are removed, or a bad disk would fill itself with them."""
 
@@ -69,6 +71,11 @@ def prepare(path: Path) -> None:
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}; choose another place with --state") from None
     _migrate(path)
+
+
+def copy_name(path: Path, version: int) -> Path:
+    """What a file is copied to before its schema is changed."""
+    return path.with_name(f"{path.name}.schema-{version}")
 
 
 def _migrate(path: Path) -> None:
@@ -139,8 +146,13 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
     Raises StoreError and its children; FileNotFoundError when nothing was recorded yet.
     """
-    if not path.exists() or schema_version(path) == 0:
+    version = schema_version(path) if path.exists() else 0
+    if version == 0:
         raise FileNotFoundError(f"{path}: nothing was recorded here yet")
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: schema {version}, expected {SCHEMA_VERSION}: start the daemon, it brings it up to date"
+        )
     return _connect_read_only(path)
 
 
