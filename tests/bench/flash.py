@@ -33,7 +33,7 @@ def measure(journal: str, minutes: int = MINUTES) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory, tempfile.TemporaryDirectory(dir="/var/tmp") as disk:
         drive, path = Drive(Path(memory)), Path(disk) / FILE_NAME
         drive.run(1)
-        clocks = Clocks(drive.clock.now_ns, lambda: drive.clock.now_ns(), lambda: "bench")
+        clocks = Clocks(drive.clock.now_ns, drive.clock.now_ns, lambda: "bench")
         writer = RecordWriter(path, Budget.of(RecordPlan()), Path(memory), events=deque(), tell=print, clocks=clocks)
         writer._db.execute(f"PRAGMA journal_mode = {journal}")
         began = _written()
