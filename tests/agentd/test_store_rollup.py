@@ -18,7 +18,7 @@ from agentd.store.blocks import EVER, Span
 from agentd.store.points import Points, points
 from agentd.store.query import open_record, samples
 from agentd.store.retention import Budget
-from agentd.store.rollup import LEVELS, RollupError, Sums, Track, decode, encode, merge, sums_of
+from agentd.store.rollup import LEVELS, RollupError, Sums, Track, decode, encode, levels, merge, sums_of
 from agentd.store.writer import RecordWriter
 from hal.clock import NS_PER_S
 from hal.signal import Absent
@@ -247,10 +247,13 @@ def test_each_level_has_a_share_of_the_bytes(past: Past) -> None:
     assert plot(past, "robot.x", HOUR_NS).from_utc_ns <= T0, "wider buckets last longer"
 
 
-def test_a_slow_loop_has_no_level_that_would_cost_as_much_as_its_rows(past: Past) -> None:
+def test_a_loop_has_the_levels_that_shorten_it(past: Past) -> None:
+    assert [[level.number for level in levels(round(NS_PER_S / hz))] for hz in (1000, 20, 19, 1, 0.3, 0.005)] == [
+        [1, 2, 3], [1, 2, 3], [2, 3], [2, 3], [3], [],
+    ]  # fmt: skip
     hours(past, 1)
-    levels = past.writer._retention._db.execute("SELECT DISTINCT level FROM rollup ORDER BY level").fetchall()
-    assert levels == [(1,), (2,), (3,)]
+    stored = past.writer._retention._db.execute("SELECT DISTINCT level FROM rollup ORDER BY level").fetchall()
+    assert stored == [(1,), (2,), (3,)]
 
 
 def test_a_damaged_rollup_is_named_and_the_rest_is_shown(past: Past) -> None:
