@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PACKAGES := $(shell sed 's/\#.*//' tests/debian-packages.txt)
 
-.PHONY: run test check lint quick system bench clean packages
+.PHONY: run test check lint quick quick-agentd quick-rest system bench clean packages
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.demo
@@ -19,7 +19,7 @@ test: packages $(VENV)/.test lint
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.test
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint quick
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint quick-agentd quick-rest
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -27,8 +27,13 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-quick: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not system"
+quick: quick-agentd quick-rest
+
+quick-agentd: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not system" tests/agentd
+
+quick-rest: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not system" --ignore=tests/agentd
 
 system: packages $(VENV)/.test
 	$(BIN)/python -m pytest -m system
