@@ -25,7 +25,6 @@ COMMANDS = {
     "why": "agentd.ctl.why",
     "blackbox": "agentd.ctl.blackbox",
     "record": "agentd.ctl.record",
-    "backup": "agentd.ctl.backup",
 }
 """Which module adds a command to the parser with `add_parser(sub)`; several commands may share one.
 

@@ -17,7 +17,7 @@ exit status:
   1  refused, or it could not be done; the reason is on the standard error
   2  the command line is wrong
   3  no daemon runs here (where one is needed; `signals`, `tail`, `events`,
-     `why`, `blackbox`, `record` and `backup` read the files it left instead)
+     `why`, `blackbox` and `record` read the files it left instead)
 """
 
 

@@ -31,7 +31,7 @@ from hal.clock import NS_PER_S, now_ns, utc_ns
 MAX_POINTS = 5000
 DEFAULT_POINTS = 600
 READ_FOR_S = 5.0
-"""For one answer that needs full rows: half a day of the demo's 100 Hz loop on a PC; a board comes less far."""
+"""For one answer: half a day of the demo's 100 Hz loop on a PC; a board comes less far."""
 
 MAX_WAITING = 8
 PAUSE_S = 0.0005

@@ -109,6 +109,7 @@ def blocks(
     *,
     loop: str | None = None,
     newest_first: bool = False,
+    with_ticks: bool = True,
     tell: Tell = insist,
 ) -> Iterator[Block]:
     """What was selected, a block a chunk, each chunk read once; of one loop if it is named.
@@ -119,32 +120,16 @@ def blocks(
         if loop not in (None, source.loop):
             continue
         low, high = span.within(source)
-        yield from source_blocks(db, source, columns, (low, high), newest_first=newest_first, tell=tell)
-
-
-def source_blocks(
-    db: sqlite3.Connection,
-    source: Source,
-    columns: Sequence[Column | None],
-    within: tuple[int, int],
-    *,
-    first: int = 0,
-    newest_first: bool = False,
-    with_ticks: bool = True,
-    tell: Tell = insist,
-) -> Iterator[Block]:
-    """Of one ring, from and before a time of its boot, chunks from row `first` on. Raises as `blocks`."""
-    low, high = within
-    if source.to_ns < low or source.from_ns >= high:
-        return
-    for stored in _stored(db, source.ring, (first, low, high), newest_first):
-        try:
-            block = _block(source, columns, stored, within, with_ticks=with_ticks)
-        except ChunkError as error:
-            tell(_damaged(source, stored, error))
-        else:
-            if block.times_ns:
-                yield block
+        if source.to_ns < low or source.from_ns >= high:
+            continue
+        for stored in _stored(db, source.ring, low, high, newest_first):
+            try:
+                block = _block(source, columns, stored, (low, high), with_ticks=with_ticks)
+            except ChunkError as error:
+                tell(_damaged(source, stored, error))
+            else:
+                if block.times_ns:
+                    yield block
 
 
 class _Stored(NamedTuple):
@@ -156,9 +141,8 @@ class _Stored(NamedTuple):
     data: bytes
 
 
-def _stored(db: sqlite3.Connection, ring: int, within: tuple[int, int, int], newest_first: bool) -> Iterator[_Stored]:
-    """Chunks of a ring from a row on that reach into a span, one statement each: retention may delete between them."""
-    least, low, high = within
+def _stored(db: sqlite3.Connection, ring: int, low: int, high: int, newest_first: bool) -> Iterator[_Stored]:
+    """Chunks of one ring that reach into a span, one statement each: retention may delete between them."""
     edge, order, beyond = (high - 1, "DESC", "<") if newest_first else (low, "", ">")
     start = db.execute(
         "SELECT first FROM chunk WHERE ring = ? AND from_ns <= ? ORDER BY from_ns DESC LIMIT 1", (ring, edge)
@@ -168,7 +152,7 @@ def _stored(db: sqlite3.Connection, ring: int, within: tuple[int, int, int], new
     found = db.execute(
         f"SELECT id, first, rows, from_ns, to_ns, data FROM chunk WHERE ring = ? AND first {beyond}= ?"  # noqa: S608
         f" ORDER BY first {order} LIMIT 1",
-        (ring, start[0] if newest_first else max(start[0], least) if start else least),
+        (ring, start[0] if start else -INT64_MAX),
     ).fetchone()
     while found is not None:
         stored = _Stored(*found)

@@ -88,12 +88,6 @@ class Source:
     to_ns: int
     layout: Layout
     shape: RowShape
-    since_ns: int
-    """Where its rollups begin, or its rows: whichever are older."""
-    rolled: int
-    """Index of the first row that no rollup has."""
-    full: bool
-    """Whether any rows are left; where only rollups are, `from_ns` and `to_ns` are where they end."""
 
     @property
     def from_utc_ns(self) -> int:
@@ -106,26 +100,19 @@ class Source:
         return self.to_ns + self.offset_ns
 
     def signals(self) -> Iterator[tuple[int, SignalPlan]]:
-        """Its own scalar signals."""
-        return own_signals(self.layout)
-
-
-def own_signals(layout: Layout) -> Iterator[tuple[int, SignalPlan]]:
-    """A loop's own scalar signals: arrays are not recorded, foreign ones belong to another loop."""
-    for index, plan in enumerate(layout.columns):
-        if plan.type != "array" and plan.role != "foreign":
-            yield index, plan
+        """Its own scalar signals: arrays are not recorded, foreign ones belong to another loop."""
+        for index, plan in enumerate(self.layout.columns):
+            if plan.type != "array" and plan.role != "foreign":
+                yield index, plan
 
 
 _SOURCES = """
 SELECT ring.id, ring.loop, ring.generation, ring.boot, ring.layout,
        coalesce((SELECT offset_ns FROM utc WHERE utc.boot = ring.boot ORDER BY time_ns DESC LIMIT 1),
                 (SELECT utc_ns - time_ns FROM event WHERE event.boot = ring.boot ORDER BY id DESC LIMIT 1), 0),
-       coalesce((SELECT from_ns FROM chunk WHERE chunk.ring = ring.id ORDER BY first LIMIT 1), rolled_to_ns) AS began,
-       coalesce((SELECT to_ns FROM chunk WHERE chunk.ring = ring.id ORDER BY first DESC LIMIT 1), rolled_to_ns),
-       iif(EXISTS (SELECT 1 FROM rollup WHERE rollup.ring = ring.id), rolled_from_ns, NULL) AS since, rolled,
-       EXISTS (SELECT 1 FROM chunk WHERE chunk.ring = ring.id) AS full
-FROM ring WHERE full OR since IS NOT NULL
+       (SELECT from_ns FROM chunk WHERE chunk.ring = ring.id ORDER BY first LIMIT 1) AS from_ns,
+       (SELECT to_ns FROM chunk WHERE chunk.ring = ring.id ORDER BY first DESC LIMIT 1)
+FROM ring WHERE from_ns IS NOT NULL
 """
 
 
@@ -133,22 +120,16 @@ def sources(db: sqlite3.Connection, tell: Tell = insist) -> list[Source]:
     """Every ring of which something is left, oldest first. Raises RecordError, sqlite3.Error."""
     layouts: dict[int, tuple[Layout, RowShape] | None] = {}
     found = []
-    for ring, loop, generation, boot, layout, offset_ns, from_ns, to_ns, since_ns, rolled, full in db.execute(
-        _SOURCES
-    ).fetchall():
+    for ring, loop, generation, boot, layout, offset_ns, from_ns, to_ns in db.execute(_SOURCES).fetchall():
         if layout not in layouts:
-            layouts[layout] = layout_of(db, layout, tell)
+            layouts[layout] = _layout_of(db, layout, tell)
         known = layouts[layout]
         if known is not None:
-            found.append(Source(
-                ring, loop, generation, boot, offset_ns, from_ns, to_ns, *known,
-                since_ns=from_ns if since_ns is None else min(since_ns, from_ns), rolled=rolled, full=bool(full),
-            ))  # fmt: skip
+            found.append(Source(ring, loop, generation, boot, offset_ns, from_ns, to_ns, *known))
     return sorted(found, key=lambda source: (source.from_utc_ns, source.ring))
 
 
-def layout_of(db: sqlite3.Connection, layout: int, tell: Tell) -> tuple[Layout, RowShape] | None:
-    """What a ring's rows hold; None when that is damaged. Raises what `tell` raises, sqlite3.Error."""
+def _layout_of(db: sqlite3.Connection, layout: int, tell: Tell) -> tuple[Layout, RowShape] | None:
     row = db.execute("SELECT body FROM layout WHERE id = ?", (layout,)).fetchone()
     try:
         return _decoded(row[0] if row else "")
@@ -168,7 +149,7 @@ def recorded(db: sqlite3.Connection, tell: Tell = insist) -> list[RecordedSignal
     rows = dict(db.execute("SELECT ring, sum(rows) FROM chunk GROUP BY ring"))
     found: dict[tuple[str, ...], RecordedSignal] = {}
     for source in sources(db, tell):
-        for _index, plan in source.signals() if source.full else ():
+        for _index, plan in source.signals():
             key = (plan.name, source.loop, plan.unit, plan.type, plan.role)
             before = found.get(key)
             found[key] = RecordedSignal(

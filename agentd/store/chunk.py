@@ -13,7 +13,6 @@ again when it is read. Whatever a damaged or hostile blob holds, reading it ends
 
 from __future__ import annotations
 
-import math
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
@@ -117,19 +116,6 @@ class Chunk:
     def values(self, column: int, kind: str) -> Sequence[float]:
         """Values of a column of type `kind`: float64, or 64-bit integers for everything else."""
         return array("d" if kind == "float" else "q", self._field(self._shape.values + column))
-
-    def constant(self, column: int, kind: str) -> float | None:
-        """The value that a column of type `kind` has in every row; None where it has several, or NaN."""
-        code = self._codes[self._shape.values + column]
-        if code.how != How.PLANES or code.mask:
-            return None
-        value: float = array("d" if kind == "float" else "q", code.low.to_bytes(WORD, "little"))[0]
-        return None if math.isnan(value) else float(value)
-
-    def origin(self, column: int) -> int:
-        """The field where a column's values are stored: equal columns share it."""
-        code = self._codes[self._shape.values + column]
-        return code.ref if code.how == How.SAME else self._shape.values + column
 
     def stamps_ns(self, column: int) -> Sequence[int]:
         """When each value was measured."""

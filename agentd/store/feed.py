@@ -16,13 +16,11 @@ from hal.clock import NS_PER_S
 CHUNK_BYTES = 64 * 1024
 """Rows of less than this wait: small chunks compress badly and wear flash."""
 
-CHUNK_MAX_BYTES = 2 * 1024 * 1024
+CHUNK_MAX_BYTES = 1024 * 1024
 """Rows of one chunk at most: a bound on memory, and on what a reader must decompress for one value."""
 
-CHUNK_AFTER_NS = 20 * NS_PER_S
-"""Rows worth a chunk are written after this: three transactions a minute. Each one writes some eight pages beside its
-chunks, twice: the demo's drive takes 2.4 bytes on the disk for each byte recorded, 2.7 with half of this time.
-"""
+CHUNK_AFTER_NS = 10 * NS_PER_S
+"""Rows worth a chunk are written after this: six transactions a minute."""
 
 CHUNK_AT_LAST_NS = 60 * NS_PER_S
 """However few they are."""

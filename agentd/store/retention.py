@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from agentd.config.plan import RecordPlan
 from agentd.store.database import CHECKPOINT_PAGES, PAGE_BYTES
-from agentd.store.roller import Roller
 from hal.clock import NS_PER_S
 
 DAY_NS = 86_400 * NS_PER_S
@@ -67,8 +66,8 @@ class Budget:
 class Retention:
     """Deletes what the budget no longer covers. Every method runs inside the writer's transaction but `shrink`."""
 
-    def __init__(self, db: sqlite3.Connection, budget: Budget, roller: Roller) -> None:
-        self._db, self.budget, self._roller = db, budget, roller
+    def __init__(self, db: sqlite3.Connection, budget: Budget) -> None:
+        self._db, self.budget = db, budget
 
     def _pages(self) -> tuple[int, int]:
         """Pages of the file, and how many of them are free."""
@@ -119,25 +118,13 @@ class Retention:
         )
 
     def _delete(self, chunks: list[int]) -> None:
-        """What no rollup has yet is rolled up first."""
-        marks = ",".join("?" * len(chunks))
-        fresh = (
-            f"SELECT ring, max(first + rows) FROM chunk JOIN ring ON ring.id = ring WHERE chunk.id IN ({marks})"  # noqa: S608
-            " AND first >= rolled GROUP BY ring"
-        )
-        for ring, end in self._db.execute(fresh, chunks).fetchall():
-            while self._roller.roll(ring, end):
-                pass
         self._db.executemany("DELETE FROM chunk WHERE id = ?", [(chunk,) for chunk in chunks])
 
     def tidy(self, kept_boots: list[int]) -> None:
         """Forget rings without chunks, and what only they referred to; those of `kept_boots` stay for their cursors."""
         boots = ",".join(map(str, kept_boots))
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute(
-            f"DELETE FROM ring WHERE boot NOT IN ({boots}) AND id NOT IN"  # noqa: S608 - numbers
-            " (SELECT ring FROM chunk UNION SELECT ring FROM rollup)"
-        )
+        self._db.execute(f"DELETE FROM ring WHERE boot NOT IN ({boots}) AND id NOT IN (SELECT ring FROM chunk)")  # noqa: S608 - numbers
         self._db.execute("DELETE FROM layout WHERE id NOT IN (SELECT layout FROM ring)")
         used = f"SELECT boot FROM ring UNION SELECT boot FROM event UNION SELECT id FROM boot WHERE id IN ({boots})"  # noqa: S608
         self._db.execute(f"DELETE FROM utc WHERE boot NOT IN ({used})")  # noqa: S608

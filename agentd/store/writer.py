@@ -22,7 +22,6 @@ from agentd.runtime.ring import RingError, RingReader
 from agentd.store.database import bytes_on_disk, open_writer
 from agentd.store.feed import CHUNK_AFTER_NS, Batch, Feed
 from agentd.store.retention import Budget, Retention
-from agentd.store.roller import Roller
 from hal.clock import NS_PER_S, boot_id, now_ns, utc_ns
 
 RING = "ring."
@@ -76,13 +75,11 @@ class RecordWriter:
         """`events` is where the recorder leaves events to be written, `tell` takes what this has to report."""
         self.path, self._runtime, self._events, self._tell, self._clocks = path, runtime, events, tell, clocks
         self._db = open_writer(path, budget.checkpoint_pages)
-        self._roller = Roller(self._db)
-        self._retention = Retention(self._db, budget, self._roller)
+        self._retention = Retention(self._db, budget)
         self._boots: dict[str, int] = dict(self._db.execute("SELECT boot_id, id FROM boot"))
         self._feeds: dict[tuple[str, int], Feed] = {}
         self._done: set[tuple[str, int]] = set()
         self._tidied = False
-        self._look_for_work = True
         self._committed_ns = self._expire_at_ns = 0
         self._offset: tuple[int, int] | None = self._known_offset()
         self.last_event_id: int = self._db.execute("SELECT max(id) FROM event").fetchone()[0] or 0
@@ -116,9 +113,7 @@ class RecordWriter:
         moved = {id(feed) for feed, _batch in taken}
         behind = any(id(feed) in moved and feed.position < head for feed, head in zip(due, heads, strict=True))
         self._retire()
-        if taken or self._look_for_work:
-            self._look_for_work = self._roll_up(pause)
-        return behind or self._look_for_work or len(events) > EVENTS_PER_TRANSACTION
+        return behind or len(events) > EVENTS_PER_TRANSACTION
 
     def oldest_utc_ns(self) -> int:
         """When the oldest chunk begins, 0 without one."""
@@ -230,29 +225,9 @@ class RecordWriter:
             self._count(feed)
         self.samples_total += sum(batch.rows * feed.scalars for feed, batch in taken)
 
-    def _roll_up(self, pause: Callable[[], object]) -> bool:
-        """One ring's next chunks into rollups, where that is due. Whether more is due."""
-        live = {feed.ring for feed in self._feeds.values() if feed.ring is not None and not feed.retired}
-        due = self._roller.behind(live)
-        if not due:
-            return False
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._roller.roll(due[0], pause=pause)
-            self._roller.trim(self._retention.budget.bytes)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._look_for_work = True
-            self._roller.forget_sizes()
-            with suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
-        return True
-
     def _roll_back(self, feeds: Iterable[Feed], events: list[Event]) -> None:
         with suppress(sqlite3.Error):
             self._db.execute("ROLLBACK")
-        self._roller.forget_sizes()
         self._events.extendleft(reversed(events))
         with suppress(sqlite3.Error):
             self._boots = dict(self._db.execute("SELECT boot_id, id FROM boot"))

@@ -55,7 +55,7 @@ def test_a_newer_schema_is_refused_and_nothing_is_changed(tmp_path: Path) -> Non
     db.close()
     before = path.read_bytes()
     for use in (open_writer, open_reader):
-        with pytest.raises(NewerSchema, match=r"schema 3, this agentd knows 2.*install"):
+        with pytest.raises(NewerSchema, match=r"schema 2, this agentd knows 1.*install"):
             use(path)
     assert path.read_bytes() == before
 

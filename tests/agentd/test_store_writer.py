@@ -52,9 +52,9 @@ def test_few_rows_wait_for_a_minute(site: Site) -> None:
     assert (chunks(site), site.indices()) == (1, list(range(10)))
 
 
-def test_rows_worth_a_chunk_wait_for_twenty_seconds(site: Site) -> None:
+def test_rows_worth_a_chunk_wait_for_ten_seconds(site: Site) -> None:
     oven, writer = Oven(site.runtime, site.time), site.open()
-    for _second in range(90):
+    for _second in range(45):
         oven.publish(100)
         writer.poll()
     assert 4 <= chunks(site) <= 5
@@ -192,7 +192,7 @@ def test_a_warning_is_written_at_once_and_a_remark_with_the_next_chunk(site: Sit
     site.events.append(event(3))
     writer.poll()
     assert site.query("SELECT count(*) FROM event") == [(2,)]
-    site.time.now_ns += 21 * NS_PER_S
+    site.time.now_ns += 11 * NS_PER_S
     writer.poll()
     assert site.query("SELECT count(*) FROM event") == [(3,)]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import demo, faults, flash, plots, recorder, ticks, wake
+from tests.bench import demo, faults, recorder, ticks, wake
 
 MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "wake": wake.run,
@@ -18,8 +18,6 @@ MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "demo": demo.run,
     "faults": faults.run,
     "recorder": recorder.run,
-    "plots": plots.run,
-    "flash": flash.run,
 }
 
 BARS: list[tuple[str, str, float]] = [
@@ -36,9 +34,6 @@ BARS: list[tuple[str, str, float]] = [
     ("faults.spinning_agent.other_loop_late_ms.p99", "<=", 1.0),
     ("recorder.samples_per_s_ratio", ">=", 10.0),
     ("recorder.bytes_ratio", "<=", 0.2),
-    ("plots.points_600_ms", "<=", 50.0),
-    ("plots.points_5000_ms", "<=", 50.0),
-    ("flash.written_ratio", "<=", 2.5),
 ]
 """What the project promises. Ratios are against a reference in the same run."""
 

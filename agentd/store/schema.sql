@@ -1,5 +1,4 @@
--- The record, schema 1. `migrate.py` applies it and then the later ones, which are never changed again;
--- `writer.py` writes, `query.py` reads.
+-- The record, schema 1. `migrate.py` applies it; `writer.py` writes, `query.py` reads.
 -- Times are CLOCK_BOOTTIME in nanoseconds and compare only within one boot. UTC is a mapping kept beside them.
 
 CREATE TABLE boot (
